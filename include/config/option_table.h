@@ -1,0 +1,81 @@
+/* Why: these tables are the master copy of every option. From a row come the struct field, the
+ * parser, the default, the range, -t, -T, etc/limpet.ini, the option part of limpet.ini(5) and what
+ * a reload does. A new option is one row here and the line of code that uses the value.
+ *
+ * X(type, name, default, min, max, on reload, help)
+ *   type     one of option_type_table.h, which says the C type of the field
+ *   default  as it would stand in the file; NULL: the user must give it; "" : unset
+ *   min, max for numbers, durations (ms) and sizes (bytes); 0, 0: the type's own range. A CHOICE
+ * has the name of its word list (enum option_words) in the place of min reload   LIVE: the new
+ * value counts at once; RESTART: at the next start of the process concerned; FIXED: a change needs
+ * a new start of Limpet help     one or two sentences; they are the manual.
+ * SPDX-License-Identifier: ISC */
+#ifndef CONFIG_OPTION_TABLE_H
+#define CONFIG_OPTION_TABLE_H
+
+/* clang-format off */
+#define LIMPET_OPTIONS(X) \
+X(STRING,   user,           "",      0, 0,          FIXED,   "User of the acceptor when Limpet is started as root. Empty: \"limpet\" if that user exists, else \"nobody\".") \
+X(STRING,   group,          "",      0, 0,          FIXED,   "Group of the acceptor when started as root. Empty: the primary group of user.") \
+X(STRING,   seed_file,      "",      0, 0,          FIXED,   "File with the secret seed of the affinity hash, created with mode 0600 at the first start; a file that others can read is refused. Machines that share it decide alike. Empty: limpet.seed in state_directory.") \
+X(STRING,   state_directory,"",      0, 0,          FIXED,   "Directory of what must survive a restart. Empty: $STATE_DIRECTORY, else /var/lib/limpet for root, else $XDG_STATE_HOME/limpet or ~/.local/state/limpet.") \
+X(STRING,   runtime_directory,"",    0, 0,          FIXED,   "Directory of sockets. Empty: $RUNTIME_DIRECTORY, else /run/limpet for root, else $XDG_RUNTIME_DIR/limpet, else a fresh one below /tmp.") \
+X(STRING,   pid_file,       "",      0, 0,          FIXED,   "File that gets the supervisor's process id; locked while Limpet runs, so that a second instance refuses to start.") \
+X(CHOICE,   log_level,      "info",  LOG_LEVELS, 0, LIVE,    "Least important messages to log: alert, error, warning, notice, info or debug.") \
+X(CHOICE,   log_format,     "text",  LOG_FORMATS, 0,LIVE,    "text or json, one object per line.") \
+X(STRING,   log_file,       "",      0, 0,          LIVE,    "File that gets Limpet's and the workers' lines; opened again on SIGUSR1. Empty: standard error.") \
+X(DURATION, stats_period,   "0",     0, 86400000,   LIVE,    "How often the counters are logged, as one line. 0: only at the end.") \
+X(DURATION, drain_timeout,  "60s",   0, 86400000,   LIVE,    "Longest time that workers get to finish their clients at a graceful stop, or after the death of the supervisor, before they are told to stop.") \
+X(DURATION, interrupt_timeout,"2s",  0, 86400000,   LIVE,    "The same after SIGINT (Ctrl-C).")
+
+#define LISTEN_OPTIONS(X) \
+X(ADDRESSES,bind,           NULL,    0, 0,          RESTART, "Address to listen on: host:port, [v6]:port, :port (IPv6 and IPv4) or unix:/path. May be repeated.") \
+X(STRING,   pool,           "",      0, 0,          LIVE,    "Pool that gets the clients. Empty: the only pool there is.") \
+X(UINT,     app_port,       "0",     0, 65535,      LIVE,    "Port that a Node application asks for when it should get the clients of this listener. 0: a server on the same port, else the first server that the application opens.") \
+X(UINT,     backlog,        "4096",  1, 65535,      LIVE,    "Clients that the kernel may hold before they are accepted; the kernel cuts it to net.core.somaxconn.") \
+X(BOOL,     v6only,         "off",   0, 0,          RESTART, "An IPv6 listener takes no IPv4 clients.") \
+X(DURATION, keepalive,      "60s",   0, 86400000,   LIVE,    "Idle time before TCP keep-alive probes start (then every 10 s, 3 times). 0: none.") \
+X(DURATION, tcp_user_timeout,"0",    0, 86400000,   LIVE,    "Longest time that sent data may stay unacknowledged before the kernel ends the connection. 0: the kernel's own rule.") \
+X(BOOL,     nodelay,        "on",    0, 0,          LIVE,    "Set TCP_NODELAY on clients' sockets.") \
+X(UINT,     max_connections,"0",     0, 100000000,  LIVE,    "Most open connections of this listener, handed-over ones included. 0: no limit. At the limit it stops accepting: clients wait in the backlog.") \
+X(UINT,     max_per_client, "0",     0, 100000000,  LIVE,    "Most open connections of one client address, handed-over ones included; more are closed at once. 0: no limit.") \
+X(CIDRS,    allow,          "",      0, 0,          LIVE,    "Only clients in these blocks are served. Several by spaces or repetition. Empty: all.") \
+X(CIDRS,    deny,           "",      0, 0,          LIVE,    "Clients in these blocks are closed at once, also where allow names them.")
+
+#define POOL_OPTIONS(X) \
+X(COMMAND,  command,        NULL,    0, 0,          RESTART, "The worker's program and arguments, split by quoting rules ('..', \"..\", \\) without a shell. %i is the slot, %n the pool, %% a per cent sign.") \
+X(BOOL,     shell,          "off",   0, 0,          RESTART, "Give the command as one text to /bin/sh -c.") \
+X(STRING,   directory,      "",      0, 0,          RESTART, "Working directory. Empty: that of Limpet.") \
+X(STRINGS,  environment,    "",      0, 0,          RESTART, "NAME=value, repeatable.") \
+X(BOOL,     clear_environment,"off", 0, 0,          RESTART, "Workers get PATH, HOME, USER, LANG and what environment names, and nothing else of Limpet's own environment.") \
+X(STRING,   user,           "",      0, 0,          RESTART, "User of the workers; needs root. Empty: that of Limpet.") \
+X(STRING,   group,          "",      0, 0,          RESTART, "Group of the workers; needs root. Empty: the primary group of user.") \
+X(MODE,     umask,          "",      0, 0,          RESTART, "File mode mask, octal. Empty: that of Limpet.") \
+X(INSTANCES,instances,      "max",   1, 1024,       LIVE,    "Number of slots, or max: one per processor that Limpet may use.") \
+X(CHOICE,   delivery,       "auto",  DELIVERIES, 0, RESTART, "How workers get their clients: node (Node's own cluster protocol, unmodified applications), fd (limpet_worker(3)), or auto: node when the command runs node, else fd.") \
+X(BOOL,     adopt_ports,    "off",   0, 0,          LIVE,    "Open ports that a Node application asks for and no listener covers. Without it the application gets EACCES for them.") \
+X(UINT,     prefix4,        "32",    1, 32,         LIVE,    "Bits of an IPv4 address that decide its slot.") \
+X(UINT,     prefix6,        "64",    1, 128,        LIVE,    "Bits of an IPv6 address that decide its slot.") \
+X(WEIGHTS,  weight,         "1",     0, 1000,       LIVE,    "Share of the clients: one number for all slots, or slot:number pairs by spaces (0:2 3:0.5). 0: no clients but those that nobody else can take.") \
+X(CHOICE,   ready,          "auto",  READINESSES, 0,RESTART, "When a worker counts as ready: listening (Node: its server listens; fd: it says so on the link), notify (sd_notify READY=1), started (at once), or auto: listening or notify, whichever comes first.") \
+X(DURATION, start_timeout,  "30s",   1, 86400000,   LIVE,    "Longest time until a started worker is ready; then it is killed and started again.") \
+X(DURATION, stop_timeout,   "10s",   0, 86400000,   LIVE,    "Time between stop_signal and SIGKILL.") \
+X(SIGNAL,   stop_signal,    "TERM",  0, 0,          LIVE,    "Signal that asks a worker to stop.") \
+X(BOOL,     kill_group,     "on",    0, 0,          LIVE,    "Signals go to the worker's whole process group; what it leaves behind is killed too.") \
+X(DURATION, watchdog_timeout,"0",    0, 86400000,   RESTART, "A ready worker that lets this time pass without sd_notify WATCHDOG=1 is killed and started again; it finds the time in WATCHDOG_USEC. 0: no watchdog.") \
+X(DURATION, min_uptime,     "10s",   0, 86400000,   LIVE,    "A worker that stayed ready this long is well: its failures before that are forgotten.") \
+X(DURATION, restart_delay,  "100ms", 1, 3600000,    LIVE,    "Delay before the second restart in a row (the first is immediate); it doubles from there.") \
+X(DURATION, restart_delay_max,"30s", 1, 86400000,   LIVE,    "Longest delay between restarts.") \
+X(UINT,     max_restarts,   "0",     0, 1000000,    LIVE,    "Failures in a row after which a slot is given up. 0: never.") \
+X(DURATION, stagger,        "0",     0, 3600000,    LIVE,    "Delay between the first starts of one slot and the next.") \
+X(INT,      nice,           "0",     -20, 19,       RESTART, "Scheduling priority of the workers.") \
+X(RLIMIT,   rlimit_nofile,  "",      0, 0,          RESTART, "Most open files of a worker, or unlimited. Empty: that of Limpet.") \
+X(RLIMIT,   rlimit_core,    "",      0, 0,          RESTART, "Largest core dump of a worker, a size or unlimited. Empty: that of Limpet.") \
+X(UINT,     port,           "0",     0, 65535,      RESTART, "When set, each worker finds port + slot in PORT.") \
+X(CHOICE,   on_down,        "hold",  ON_DOWNS, 0,   LIVE,    "What a client meets whose worker is starting, stopped or full: hold (wait up to queue_timeout, then the next slot of his ranking) or failover (the next slot at once). A slot whose restarts keep failing is passed over at once.") \
+X(DURATION, queue_timeout,  "5s",    1, 3600000,    LIVE,    "Longest time that a client is held for a worker.") \
+X(UINT,     max_queue,      "1024",  1, 1000000,    LIVE,    "Most clients held for one slot; further ones go to the next slot.") \
+X(DURATION, stall_timeout,  "1s",    0, 3600000,    LIVE,    "A worker that leaves a client unacknowledged for this long counts as down until it acknowledges again. 0: never.")
+/* clang-format on */
+
+#endif

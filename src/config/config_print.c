@@ -1,0 +1,144 @@
+/* Why: everything that is printed from the option tables: the effective configuration, the sample
+ * file, the option part of the manual. Source: man(7). SPDX-License-Identifier: ISC */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "config/config.h"
+#include "config/option.h"
+
+#define SAMPLE_WIDTH 92
+
+static const char *const reload_texts[] = {
+	[RELOAD_LIVE] = "A reload changes it at once.",
+	[RELOAD_RESTART] = "A reload changes it for processes that start afterwards.",
+	[RELOAD_FIXED] = "A change needs a new start of Limpet.",
+};
+
+static void print_section(enum section_kind kind, const void *object, FILE *out)
+{
+	const struct option_table *table = &option_tables[kind];
+
+	for (size_t i = 0; i < table->count; i++)
+		option_print(&table->rows[i], object, out);
+}
+
+void config_print(const struct config *config, FILE *out)
+{
+	fputs("[limpet]\n", out);
+	print_section(SECTION_LIMPET, &config->limpet, out);
+	for (size_t i = 0; i < config->listen_count; i++) {
+		fprintf(out, "\n[listen:%s]\n", config->listens[i].name);
+		print_section(SECTION_LISTEN, &config->listens[i], out);
+	}
+	for (size_t i = 0; i < config->pool_count; i++) {
+		fprintf(out, "\n[pool:%s]\n", config->pools[i].name);
+		print_section(SECTION_POOL, &config->pools[i], out);
+	}
+}
+
+/* Words in comment lines of at most SAMPLE_WIDTH bytes. */
+static void print_comment(const char *text, FILE *out)
+{
+	size_t column = 1;
+
+	fputc('#', out);
+	for (text += strspn(text, " "); *text; text += strspn(text, " ")) {
+		size_t length = strcspn(text, " ");
+
+		if (column + 1 + length > SAMPLE_WIDTH) {
+			fputs("\n#", out);
+			column = 1;
+		}
+		fprintf(out, " %.*s", (int)length, text);
+		column += 1 + length;
+		text += length;
+	}
+	fputc('\n', out);
+}
+
+/* What has no default stands there as an example, so that the sample is a working configuration. */
+static void print_sample_row(const struct option *option, FILE *out)
+{
+	const char *example = option_example(option);
+
+	fputc('\n', out);
+	print_comment(option->help, out);
+	fprintf(out, "%s%s =%s%s\n", option->standard ? ";" : "", option->name, *example ? " " : "",
+		example);
+}
+
+static void print_sample_section(const char *head, enum section_kind kind, FILE *out)
+{
+	const struct option_table *table = &option_tables[kind];
+
+	fprintf(out, "\n[%s]\n", head);
+	for (size_t i = 0; i < table->count; i++)
+		print_sample_row(&table->rows[i], out);
+}
+
+void config_print_sample(FILE *out)
+{
+	fputs("# limpet.ini: every option with its default. Printed from the option tables; "
+	      "limpet.ini(5)\n"
+	      "# tells the grammar. Lines that begin with ; or # are comments.\n",
+	      out);
+	print_sample_section("limpet", SECTION_LIMPET, out);
+	print_sample_section("listen:http", SECTION_LISTEN, out);
+	print_sample_section("pool:app", SECTION_POOL, out);
+}
+
+/* man(7) takes a \ for its own, and - for a hyphen; a line must not begin with . or '. */
+static void print_roff(const char *text, FILE *out)
+{
+	if (*text == '.' || *text == '\'')
+		fputs("\\&", out);
+	for (; *text; text++) {
+		if (*text == '\\')
+			fputs("\\e", out);
+		else if (*text == '-')
+			fputs("\\-", out);
+		else if (*text == '"')
+			fputs("\\(dq", out);
+		else
+			fputc(*text, out);
+	}
+}
+
+static char *expected_text(const struct option *option)
+{
+	char *text = NULL;
+	size_t length;
+	FILE *out = open_memstream(&text, &length);
+
+	if (!out)
+		fatal("no memory for the manual");
+	option_print_expected(option, out);
+	fclose(out);
+	return text;
+}
+
+static void print_manual_row(const struct option *option, FILE *out)
+{
+	char *expected = expected_text(option);
+
+	fprintf(out, ".TP\n.BR %s \" = ", option->name);
+	print_roff(option_example(option), out);
+	fputs(option->standard ? "\"\n" : "\" (must be given)\n", out);
+	print_roff(option->help, out);
+	fputs("\n.br\nExpected: ", out);
+	print_roff(expected, out);
+	fprintf(out, ". %s\n", reload_texts[option->reload]);
+	free(expected);
+}
+
+void config_print_manual(FILE *out)
+{
+	for (int kind = 0; kind < SECTION_KINDS; kind++) {
+		const struct option_table *table = &option_tables[kind];
+
+		fprintf(out, ".SS [%s%s]\n", table->section, table->named ? ":NAME" : "");
+		for (size_t i = 0; i < table->count; i++)
+			print_manual_row(&table->rows[i], out);
+	}
+}
