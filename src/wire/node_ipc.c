@@ -1,0 +1,388 @@
+/* Why: see the header. A line is parsed into jansson's tree, the few fields that matter are copied
+ * out, and the tree is gone with the arena. What we write is fixed text around numbers, checked
+ * keys and texts quoted by jansson. SPDX-License-Identifier: ISC */
+#include "wire/node_ipc.h"
+
+#include <ctype.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+/* An acknowledgement needs about 1 KiB, a query 4 KiB; longer lines (user messages) spill over into
+ * malloc. */
+#define ARENA_SIZE (64u << 10)
+#define ALIGNMENT  16u
+/* JavaScript's numbers are exact up to here. */
+#define EXACT_MAX 9007199254740992.0
+
+static struct {
+	_Alignas(ALIGNMENT) char bytes[ARENA_SIZE];
+	size_t used;
+	bool open; /* while a line is being parsed; everybody else's jansson values live in malloc
+		    */
+} arena;
+
+static void *arena_take(size_t size)
+{
+	size_t rounded = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+	void *bytes;
+
+	if (arena.open && rounded >= size && rounded <= sizeof arena.bytes - arena.used) {
+		bytes = arena.bytes + arena.used;
+		arena.used += rounded;
+		return bytes;
+	}
+	bytes = malloc(size);
+	if (!bytes)
+		fatal("out of memory");
+	return bytes;
+}
+
+static void arena_give(void *bytes)
+{
+	const char *at = bytes;
+
+	if (at < arena.bytes || at >= arena.bytes + sizeof arena.bytes)
+		free(bytes);
+}
+
+static void arena_open(void)
+{
+	static bool is_installed;
+
+	if (!is_installed)
+		json_set_alloc_funcs(arena_take, arena_give);
+	is_installed = true;
+	arena.used = 0;
+	arena.open = true;
+}
+
+/* Everything of jansson in between must be gone by now. */
+static void arena_close(void)
+{
+	arena.open = false;
+}
+
+static const char *text_of(const json_t *object, const char *name)
+{
+	return json_string_value(json_object_get(object, name));
+}
+
+/* Anything but a number that an int64 holds is `absent`. */
+static int64_t number_of(const json_t *object, const char *name, int64_t absent)
+{
+	const json_t *value = json_object_get(object, name);
+	double number;
+
+	if (!json_is_number(value))
+		return absent;
+	number = json_number_value(value);
+	if (!(fabs(number) <= EXACT_MAX))
+		return absent;
+	return (int64_t)number;
+}
+
+static bool sequence_of(const json_t *object, const char *name, uint64_t *number_r)
+{
+	int64_t number = number_of(object, name, -1);
+
+	if (number < 0)
+		return false;
+	*number_r = (uint64_t)number;
+	return true;
+}
+
+/* dgram passes on what the application gave, and that may be "3000". */
+static int64_t port_of(const json_t *object)
+{
+	const char *text = text_of(object, "port");
+	char *end;
+	long long port;
+
+	if (!text)
+		return number_of(object, "port", -1);
+	port = strtoll(text, &end, 10);
+	return *text && !*end ? port : -1;
+}
+
+static enum node_address_type type_of(const json_t *object)
+{
+	const json_t *value = json_object_get(object, "addressType");
+	const char *text = json_string_value(value);
+
+	if (!value || json_is_null(value))
+		return NODE_ADDRESS_NONE;
+	if (text && strcmp(text, "udp4") == 0)
+		return NODE_UDP4;
+	if (text && strcmp(text, "udp6") == 0)
+		return NODE_UDP6;
+	switch (number_of(object, "addressType", 0)) {
+	case 4:
+		return NODE_TCP4;
+	case 6:
+		return NODE_TCP6;
+	case -1:
+		return NODE_PATH;
+	default:
+		return NODE_ADDRESS_INVALID;
+	}
+}
+
+/* false: it does not fit, or has a NUL inside (an abstract socket: not of the file system, not
+ * ours). */
+static bool copy_text(const json_t *value, char *out, size_t size)
+{
+	size_t length = json_string_length(value);
+
+	if (!json_is_string(value))
+		return !value || json_is_null(value);
+	if (length >= size || strlen(json_string_value(value)) != length)
+		return false;
+	memcpy(out, json_string_value(value), length + 1);
+	return true;
+}
+
+/* The text must outlive the arena. */
+static char *data_of(const json_t *object)
+{
+	const json_t *value = json_object_get(object, "data");
+	char *text, *copy;
+
+	if (!value || json_is_null(value))
+		return NULL;
+	text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+	if (!text)
+		return NULL;
+	arena.open = false;
+	copy = strdup(text);
+	arena.open = true;
+	arena_give(text);
+	if (!copy)
+		fatal("out of memory");
+	return copy;
+}
+
+static void take_place(const json_t *object, struct node_message *m)
+{
+	const json_t *backlog = json_object_get(object, "backlog");
+
+	m->address_type = type_of(object);
+	if (!copy_text(json_object_get(object, "address"), m->address, sizeof m->address))
+		m->address_type = NODE_ADDRESS_INVALID;
+	m->port = port_of(object);
+	m->fd = number_of(object, "fd", -1);
+	m->index = number_of(object, "index", 0);
+	m->flags = number_of(object, "flags", 0);
+	m->backlog = json_is_number(backlog) ? number_of(object, "backlog", 0) : 0;
+	m->readable_all = json_is_true(json_object_get(object, "readableAll"));
+	m->writable_all = json_is_true(json_object_get(object, "writableAll"));
+	m->data = data_of(object);
+}
+
+/* Our own key comes back, or it is none of ours. */
+static enum node_act take_key(const json_t *object, struct node_message *m, enum node_act act)
+{
+	const json_t *key = json_object_get(object, "key");
+
+	return copy_text(key, m->key, sizeof m->key) ? act : NODE_BAD;
+}
+
+static enum node_act take_act(const json_t *object, const char *act, struct node_message *m)
+{
+	if (strcmp(act, "queryServer") == 0) {
+		if (!sequence_of(object, "seq", &m->seq))
+			return NODE_BAD;
+		take_place(object, m);
+		return NODE_QUERY_SERVER;
+	}
+	if (strcmp(act, "listening") == 0) {
+		take_place(object, m);
+		return take_key(object, m, NODE_LISTENING);
+	}
+	if (strcmp(act, "close") == 0)
+		return take_key(object, m, NODE_CLOSE);
+	if (strcmp(act, "online") == 0)
+		return NODE_ONLINE;
+	if (strcmp(act, "exitedAfterDisconnect") == 0)
+		return sequence_of(object, "seq", &m->seq) ? NODE_EXITED_AFTER_DISCONNECT
+							   : NODE_BAD;
+	return NODE_INTERNAL_OTHER;
+}
+
+/* Of cmd NODE_CLUSTER. */
+static enum node_act take_cluster(const json_t *object, struct node_message *m)
+{
+	const char *act = text_of(object, "act");
+
+	sequence_of(object, "seq", &m->seq);
+	if (act)
+		return take_act(object, act, m);
+	if (!sequence_of(object, "ack", &m->ack))
+		return json_object_get(object, "ack") ? NODE_BAD : NODE_INTERNAL_OTHER;
+	m->accepted = json_is_true(json_object_get(object, "accepted"));
+	return NODE_ACK;
+}
+
+/* Node's rule of what is internal: isInternal() in child_process.js. */
+static enum node_act take_message(const json_t *value, struct node_message *m)
+{
+	const char *cmd = text_of(value, "cmd");
+
+	if (!cmd || strncmp(cmd, "NODE_", 5) != 0 || cmd[5] == '\0')
+		return NODE_USER;
+	if (strcmp(cmd, "NODE_CLUSTER") == 0)
+		return take_cluster(value, m);
+	if (strcmp(cmd, "NODE_HANDLE") == 0)
+		return NODE_HANDLE;
+	if (strcmp(cmd, "NODE_HANDLE_ACK") == 0)
+		return NODE_HANDLE_ACK;
+	if (strcmp(cmd, "NODE_HANDLE_NACK") == 0)
+		return NODE_HANDLE_NACK;
+	return NODE_INTERNAL_OTHER;
+}
+
+/* All of JavaScript's numbers are doubles, and 1e20 is written as a long integer: so integers are
+ * read as reals. */
+void node_ipc_parse(const char *line, size_t length, struct node_message *message_r)
+{
+	json_t *value;
+
+	*message_r = (struct node_message){ .act = NODE_BAD, .port = -1, .fd = -1 };
+	arena_open();
+	value = json_loadb(line, length, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL,
+			   NULL);
+	if (value) {
+		message_r->act = take_message(value, message_r);
+		json_decref(value);
+	}
+	arena_close();
+	if (message_r->act == NODE_BAD)
+		node_message_clear(message_r);
+}
+
+void node_message_clear(struct node_message *message)
+{
+	free(message->data);
+	message->data = NULL;
+}
+
+static bool is_our_key(const char *key)
+{
+	size_t length = strlen(key);
+
+	for (size_t i = 0; i < length; i++) {
+		if (!isalnum((unsigned char)key[i]))
+			return false;
+	}
+	return length > 0;
+}
+
+/* The length of what snprintf wrote whole, else 0. */
+static size_t __attribute__((format(printf, 3, 4)))
+write_line(char *out, size_t size, const char *format, ...)
+{
+	va_list ap;
+	int length;
+
+	va_start(ap, format);
+	length = vsnprintf(out, size, format, ap);
+	va_end(ap);
+	return length > 0 && (size_t)length < size ? (size_t)length : 0;
+}
+
+size_t node_ipc_newconn(char *out, size_t size, const char *key, uint64_t seq)
+{
+	if (!is_our_key(key))
+		return 0;
+	return write_line(out, size,
+			  "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"cmd\":"
+			  "\"NODE_CLUSTER\","
+			  "\"act\":\"newconn\",\"key\":\"%s\",\"seq\":%llu}}\n",
+			  key, (unsigned long long)seq);
+}
+
+/* "text" as a JSON string with its quotes; false: it does not fit, or is not UTF-8. */
+static bool quote(char *out, size_t size, const char *text)
+{
+	json_t *value;
+	size_t length = 0;
+
+	arena_open();
+	value = json_string(text);
+	if (value)
+		length = json_dumpb(value, out, size - 1, JSON_ENCODE_ANY);
+	json_decref(value);
+	arena_close();
+	if (length == 0 || length >= size)
+		return false;
+	out[length] = '\0';
+	return true;
+}
+
+/* ,"sockname":{...} or nothing. */
+static bool write_sockname(char *out, size_t size, const char *address, const char *family,
+			   unsigned port)
+{
+	char quoted_address[512], quoted_family[64];
+
+	out[0] = '\0';
+	if (!address)
+		return true;
+	return quote(quoted_address, sizeof quoted_address, address) &&
+	       quote(quoted_family, sizeof quoted_family, family) &&
+	       write_line(out, size, ",\"sockname\":{\"address\":%s,\"family\":%s,\"port\":%u}",
+			  quoted_address, quoted_family, port) > 0;
+}
+
+size_t node_ipc_reply(char *out, size_t size, const char *key, uint64_t ack, uint64_t seq,
+		      int error, const char *data, const char *address, const char *family,
+		      unsigned port)
+{
+	char sockname[768], number[16] = "null";
+
+	if (!is_our_key(key) || !write_sockname(sockname, sizeof sockname, address, family, port))
+		return 0;
+	if (error != 0)
+		snprintf(number, sizeof number, "%d", error);
+	return write_line(out, size,
+			  "{\"cmd\":\"NODE_CLUSTER\",\"errno\":%s,\"key\":\"%s\",\"ack\":%llu,"
+			  "\"data\":%s%s,\"seq\":%llu}\n",
+			  number, key, (unsigned long long)ack, data ? data : "null", sockname,
+			  (unsigned long long)seq);
+}
+
+size_t node_ipc_shared_reply(char *out, size_t size, const char *key, uint64_t ack, uint64_t seq,
+			     bool datagram, const char *data)
+{
+	if (!is_our_key(key))
+		return 0;
+	return write_line(out, size,
+			  "{\"cmd\":\"NODE_HANDLE\",\"type\":\"%s.Native\",\"msg\":{\"cmd\":\"NODE_"
+			  "CLUSTER\",\"errno\":0,"
+			  "\"key\":\"%s\",\"ack\":%llu,\"data\":%s,\"seq\":%llu}}\n",
+			  datagram ? "dgram" : "net", key, (unsigned long long)ack,
+			  data ? data : "null", (unsigned long long)seq);
+}
+
+size_t node_ipc_plain_ack(char *out, size_t size, uint64_t ack, uint64_t seq)
+{
+	return write_line(out, size, "{\"cmd\":\"NODE_CLUSTER\",\"ack\":%llu,\"seq\":%llu}\n",
+			  (unsigned long long)ack, (unsigned long long)seq);
+}
+
+size_t node_ipc_disconnect(char *out, size_t size, uint64_t seq)
+{
+	return write_line(out, size,
+			  "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"disconnect\",\"seq\":%llu}\n",
+			  (unsigned long long)seq);
+}
+
+size_t node_ipc_handle_ack(char *out, size_t size)
+{
+	return write_line(out, size, "{\"cmd\":\"NODE_HANDLE_ACK\"}\n");
+}
