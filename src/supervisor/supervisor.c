@@ -1,0 +1,204 @@
+/* Why: see the header: setting everything up in order, and turning the world's news into events.
+ * What happens at the end is in shutdown.c. SPDX-License-Identifier: ISC */
+#include "supervisor/supervisor.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "supervisor/manager.h"
+#include "supervisor/pid_file.h"
+#include "supervisor/role_process.h"
+#include "supervisor/seed.h"
+#include "supervisor/setup.h"
+#include "supervisor/shutdown.h"
+#include "wire/role.h"
+
+struct worker *supervisor_worker(struct supervisor *s, uint32_t pool, uint32_t slot)
+{
+	for (size_t i = 0; i < s->worker_count; i++) {
+		if (s->workers[i].pool->index == pool && s->workers[i].index == slot)
+			return &s->workers[i];
+	}
+	return NULL;
+}
+
+void supervisor_move(struct supervisor *s, enum supervisor_state to)
+{
+	s->state = to;
+	shutdown_enter(s);
+}
+
+static void on_notify(pid_t pid, enum notify_word word, const char *status, void *arg)
+{
+	struct supervisor *s = arg;
+
+	for (size_t i = 0; i < s->worker_count; i++) {
+		struct worker *w = &s->workers[i];
+
+		if (w->child.process.pid == 0 ||
+		    (w->child.process.pid != pid && getpgid(pid) != w->child.process.pid))
+			continue;
+		if (word == NOTIFY_READY)
+			worker_is_ready(w, w->child.slot.generation, WORKER_NOTIFIED);
+		else if (word == NOTIFY_STOPPING)
+			worker_leaves(w, w->child.slot.generation);
+		else if (word == NOTIFY_WATCHDOG)
+			worker_pats_watchdog(w);
+		else
+			snprintf(w->status, sizeof w->status, "%s", status);
+		if (word == NOTIFY_STATUS)
+			log_line(LOG_INFO, w->child.name, "status: %s", status);
+		return;
+	}
+	log_debug("sd_notify from pid %d, which is no worker: ignored", (int)pid);
+}
+
+static void print_stats(const struct supervisor *s)
+{
+	char text[2048];
+
+	counter_print(s->counters, text, sizeof text);
+	log_info("stats: %s", text);
+}
+
+static void on_stats(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	print_stats(arg);
+}
+
+/* Every worker has been ready, or has failed at least once: the start is over either way. */
+static bool start_is_over(const struct supervisor *s, size_t *ready_r)
+{
+	bool over = s->acceptor.child.slot.state == SLOT_READY;
+
+	*ready_r = 0;
+	for (size_t i = 0; i < s->worker_count; i++) {
+		const struct slot *slot = &s->workers[i].child.slot;
+
+		*ready_r += slot->state == SLOT_READY;
+		over = over && (slot->state == SLOT_READY || slot->last_end[0] != '\0');
+	}
+	return over;
+}
+
+static void say_ready(struct supervisor *s, size_t ready)
+{
+	char where[512];
+
+	setup_describe_listeners(s, where, sizeof where);
+	log_notice("ready: %zu of %zu workers, listening on %s; stop with Ctrl-C or kill %d", ready,
+		   s->worker_count, where, (int)getpid());
+	manager_ready("serving");
+	if (s->settings.readiness >= 0 && write(s->settings.readiness, "r", 1) < 0)
+		log_warning("the parent that waited for us is gone: %s", strerror(errno));
+	fd_close(&s->settings.readiness);
+}
+
+static void tell_manager(const struct supervisor *s, size_t ready)
+{
+	char status[128];
+
+	snprintf(status, sizeof status, "%zu of %zu workers ready", ready, s->worker_count);
+	manager_status(status);
+}
+
+void supervisor_review(struct supervisor *s)
+{
+	size_t ready;
+
+	if (s->state >= DRAINING) {
+		shutdown_review(s);
+		return;
+	}
+	if (start_is_over(s, &ready) && s->state == STARTING) {
+		supervisor_move(s, RUNNING);
+		say_ready(s, ready);
+	}
+	if (s->state == RUNNING)
+		tell_manager(s, ready);
+}
+
+static void start_children(struct supervisor *s)
+{
+	role_process_begin(&s->warden, s, &warden_description);
+	for (size_t i = 0, n = 0; i < s->config->pool_count; i++) {
+		for (size_t slot = 0; slot < s->config->pools[i].instances; slot++)
+			worker_begin(&s->workers[n++], s, &s->config->pools[i], slot);
+	}
+	role_process_begin(&s->acceptor, s, &acceptor_description);
+	for (size_t i = 0; i < s->worker_count; i++)
+		worker_start(&s->workers[i],
+			     (int64_t)s->workers[i].index * s->workers[i].pool->stagger);
+}
+
+static bool begin(struct supervisor *s, struct error *e)
+{
+	struct timeval period = clock_timeval(s->config->limpet.stats_period);
+
+	s->base = role_base();
+	shutdown_catch_signals(s);
+	if (!setup_all(s, e))
+		return false;
+	s->notify = notify_open(s->base, s->runtime_directory, on_notify, s, e);
+	if (!s->notify)
+		return false;
+	s->stats = event_new(s->base, -1, EV_PERSIST, on_stats, s);
+	if (!s->stats)
+		return error_set(e, "no timer");
+	if (s->config->limpet.stats_period > 0)
+		event_add(s->stats, &period);
+	start_children(s);
+	return true;
+}
+
+static void end(struct supervisor *s)
+{
+	if (s->counters && s->ready_said)
+		print_stats(s);
+	for (size_t i = 0; i < s->worker_count; i++)
+		worker_free(&s->workers[i]);
+	free(s->workers);
+	role_process_free(&s->acceptor);
+	role_process_free(&s->warden);
+	notify_close(&s->notify);
+	setup_undo(s);
+	keep_end(&s->keep);
+	if (s->stats)
+		event_free(s->stats);
+	shutdown_forget_signals(s);
+	log_to_writer(NULL, NULL);
+	logs_close();
+	event_base_free(s->base);
+	fd_close(&s->config_fd);
+	fd_close(&s->counter_fd);
+	config_free(&s->config);
+}
+
+int supervisor_run(struct config **config, const struct supervisor_settings *settings)
+{
+	struct supervisor s = {
+		.settings = *settings, .config_fd = -1, .counter_fd = -1, .next_listener = 1
+	};
+	struct error e = { "" };
+
+	s.config = *config;
+	*config = NULL;
+	TAILQ_INIT(&s.listeners);
+	keep_begin(&s.keep);
+	role_log("supervisor", s.config);
+	if (!begin(&s, &e)) {
+		log_error("cannot start: %s", e.text);
+		s.exit_code = 1;
+	} else if (event_base_dispatch(s.base) < 0) {
+		fatal("event loop: %s", strerror(errno));
+	}
+	end(&s);
+	return s.exit_code;
+}

@@ -1,0 +1,128 @@
+/* Why: what a worker finds in its environment, and whether its program can be found at all.
+ * SPDX-License-Identifier: ISC */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "supervisor/worker.h"
+
+/* What `clear_environment` leaves. */
+static const char *const kept_names[] = { "PATH", "HOME",   "USER", "LOGNAME",
+					  "LANG", "LC_ALL", "TZ",   NULL };
+
+/* Never passed on: they speak of our own parent, or of another link. */
+static const char *const private_names[] = { "NOTIFY_SOCKET",
+					     "WATCHDOG_USEC",
+					     "WATCHDOG_PID",
+					     "LISTEN_FDS",
+					     "LISTEN_PID",
+					     "LISTEN_FDNAMES",
+					     "NODE_CHANNEL_FD",
+					     "NODE_UNIQUE_ID",
+					     "NODE_CHANNEL_SERIALIZATION_MODE",
+					     "LIMPET_LINK_FD",
+					     "INVOCATION_ID",
+					     "JOURNAL_STREAM",
+					     NULL };
+
+static void set_delivery(struct environment *e, const struct worker *w)
+{
+	if (w->pool->delivery != DELIVERY_NODE) {
+		environment_set(e, "LIMPET_LINK_FD", "3");
+		return;
+	}
+	environment_set(e, "NODE_CHANNEL_FD", "3");
+	environment_set(e, "NODE_CHANNEL_SERIALIZATION_MODE", "json");
+	environment_setf(e, "NODE_UNIQUE_ID", "%zu",
+			 w->index + 1); /* cluster.worker.id, for life */
+}
+
+static void set_identity(struct environment *e, const struct pool_config *pool)
+{
+	struct process_identity who;
+	struct error ignored;
+
+	if (!pool->user[0] || !process_identify(pool->user, pool->group, &who, &ignored))
+		return;
+	environment_set(e, "USER", who.name);
+	environment_set(e, "LOGNAME", who.name);
+	environment_set(e, "HOME", who.home);
+}
+
+void worker_environment(struct environment *e, const struct worker *w, const char *notify_path,
+			char *const *ours)
+{
+	const struct pool_config *pool = w->pool;
+
+	environment_inherit(e, ours, pool->clear_environment ? kept_names : NULL);
+	for (const char *const *name = private_names; *name; name++)
+		environment_remove(e, *name);
+	set_identity(e, pool);
+	environment_set(e, "LIMPET_POOL", pool->name);
+	environment_setf(e, "LIMPET_SLOT", "%zu", w->index);
+	environment_setf(e, "LIMPET_GENERATION", "%llu",
+			 (unsigned long long)w->child.slot.generation);
+	environment_setf(e, "NODE_APP_INSTANCE", "%zu", w->index);
+	environment_set(e, "NOTIFY_SOCKET", notify_path);
+	if (pool->watchdog_timeout > 0)
+		environment_setf(e, "WATCHDOG_USEC", "%lld",
+				 (long long)pool->watchdog_timeout * 1000);
+	if (pool->port > 0)
+		environment_setf(e, "PORT", "%llu", (unsigned long long)(pool->port + w->index));
+	for (size_t i = 0; i < pool->environment.count; i++) {
+		char *item = config_expand(pool, pool->environment.items[i], w->index);
+
+		environment_put(e, item);
+		free(item);
+	}
+	set_delivery(e, w);
+}
+
+/* As execvp would look for it. */
+static bool is_in_path(const char *name)
+{
+	const char *path = getenv("PATH");
+	char candidate[4096];
+
+	for (path = path ? path : "/usr/bin:/bin"; *path;) {
+		size_t length = strcspn(path, ":");
+
+		snprintf(candidate, sizeof candidate, "%.*s/%s", (int)length, path, name);
+		if (access(candidate, X_OK) == 0)
+			return true;
+		path += length + (path[length] == ':');
+	}
+	return false;
+}
+
+static bool is_startable(const struct pool_config *pool, const char *program, struct error *e)
+{
+	char path[4096];
+
+	if (!strchr(program, '/')) {
+		if (is_in_path(program))
+			return true;
+		return error_set(e, "pool %s: command: there is no \"%s\" in PATH", pool->name,
+				 program);
+	}
+	snprintf(path, sizeof path, "%s%s%s", program[0] == '/' ? "" : pool->directory,
+		 program[0] == '/' || !pool->directory[0] ? "" : "/", program);
+	if (access(path, X_OK) == 0)
+		return true;
+	return error_set(e, "pool %s: command: %s: %s", pool->name, path, strerror(errno));
+}
+
+bool worker_check(const struct pool_config *pool, struct error *e)
+{
+	char **argv = config_argv(pool, 0);
+	bool good = is_startable(pool, argv[0], e);
+
+	config_argv_free(&argv);
+	if (good && pool->directory[0] && !strchr(pool->directory, '%') &&
+	    access(pool->directory, X_OK) < 0)
+		return error_set(e, "pool %s: directory %s: %s", pool->name, pool->directory,
+				 strerror(errno));
+	return good;
+}
