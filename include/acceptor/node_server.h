@@ -108,6 +108,8 @@ bool node_asked_is_tcp(const struct node_asked *asked);
 bool node_asked_is_datagram(const struct node_asked *asked);
 /* 0, or a negative errno where the supervisor need not be asked, since nobody could open that. */
 int node_asked_open(const struct node_asked *asked, struct message_open *open_r);
+/* The negative errno that Node gives its application where the supervisor met `error`. */
+int node_asked_error(const struct node_asked *asked, int error);
 const char *node_asked_print(const struct node_asked *asked, char *out,
 			     size_t size); /* "port 3000"; for logs */
 

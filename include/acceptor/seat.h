@@ -88,7 +88,7 @@ void seat_close(struct seat *seat, struct client_queue *orphans);
 /* Sends waiting clients while the window and the link allow. */
 void seat_flush(struct seat *seat);
 void seat_wait(struct seat *seat, struct client *client); /* at the tail of waiting */
-struct client *seat_unwait(struct seat *seat, struct client *client); /* out of waiting; returns it */
+void seat_unwait(struct seat *seat, struct client *client); /* out of waiting */
 
 /* Called by the kinds. Unknown ids are counted as late. */
 void seat_acknowledged(struct seat *seat, uint64_t id);

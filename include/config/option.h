@@ -84,7 +84,7 @@ void option_print(const struct option *option, const void *object, FILE *out);
 /* The default, or what could stand where there is none. */
 const char *option_example(const struct option *option);
 
-/* "a whole number from 1 to 65535". */
+/* "a whole number (1 to 65535)". */
 void option_print_expected(const struct option *option, FILE *out);
 
 #endif

@@ -34,7 +34,7 @@ X(STRING,   pool,           "",      0, 0,          LIVE,    "Pool that gets the
 X(UINT,     app_port,       "0",     0, 65535,      LIVE,    "Port that a Node application asks for when it should get the clients of this listener. 0: a server on the same port, else the first server that the application opens.") \
 X(UINT,     backlog,        "4096",  1, 65535,      LIVE,    "Clients that the kernel may hold before they are accepted; the kernel cuts it to net.core.somaxconn.") \
 X(BOOL,     v6only,         "off",   0, 0,          RESTART, "An IPv6 listener takes no IPv4 clients.") \
-X(DURATION, keepalive,      "60s",   0, 86400000,   LIVE,    "Idle time before TCP keep-alive probes start (then every 10 s, 3 times). 0: none.") \
+X(DURATION, keepalive,      "60s",   0, 32767000,   LIVE,    "Idle time before TCP keep-alive probes start (then every 10 s, 3 times). 0: none.") \
 X(DURATION, tcp_user_timeout,"0",    0, 86400000,   LIVE,    "Longest time that sent data may stay unacknowledged before the kernel ends the connection. 0: the kernel's own rule.") \
 X(BOOL,     nodelay,        "on",    0, 0,          LIVE,    "Set TCP_NODELAY on clients' sockets.") \
 X(UINT,     max_connections,"0",     0, 100000000,  LIVE,    "Most open connections of this listener, handed-over ones included. 0: no limit. At the limit it stops accepting: clients wait in the backlog.") \

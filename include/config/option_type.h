@@ -17,7 +17,7 @@ struct option_type_ops {
 	void (*clear)(void *field);
 	/* NULL: no list. Number of assignments that print this list. */
 	size_t (*count)(const void *field);
-	/* Of a number for "from 1 to 65535"; NULL: no range is told. */
+	/* Of a number, for "(1 to 65535)"; NULL: no range is told. */
 	void (*print_limit)(const struct option *option, int64_t limit, FILE *out);
 };
 

@@ -141,8 +141,10 @@ static void take_waiting(struct seat *seat, struct client_queue *out)
 {
 	struct client *client;
 
-	while ((client = TAILQ_FIRST(&seat->waiting)))
-		TAILQ_INSERT_TAIL(out, seat_unwait(seat, client), link);
+	while ((client = TAILQ_FIRST(&seat->waiting))) {
+		seat_unwait(seat, client);
+		TAILQ_INSERT_TAIL(out, client, link);
+	}
 }
 
 static void place_held(struct delivery *d, struct delivery_pool *pool)
@@ -241,8 +243,10 @@ static void expire(struct seat *seat, int64_t now_ms)
 
 	for (client = TAILQ_FIRST(&seat->waiting); client; client = next) {
 		next = TAILQ_NEXT(client, link);
-		if (now_ms >= client->deadline_ms)
-			TAILQ_INSERT_TAIL(&late, seat_unwait(seat, client), link);
+		if (now_ms >= client->deadline_ms) {
+			seat_unwait(seat, client);
+			TAILQ_INSERT_TAIL(&late, client, link);
+		}
 	}
 	place_all(seat->delivery, pool_of(seat), &late);
 }

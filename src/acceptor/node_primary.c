@@ -376,7 +376,8 @@ void node_primary_open_failed(struct node_primary *p, const struct message_open_
 		return;
 	node_server_move(server, NODE_SERVER_FAILED);
 	TAILQ_FOREACH (query, &server->waiting, link)
-		node_seat_refuse(query->seat, query->seq, -failed->error, server->data);
+		node_seat_refuse(query->seat, query->seq,
+				 node_asked_error(&server->asked, failed->error), server->data);
 	TAILQ_REMOVE(&p->servers, server, link);
 	p->server_count--;
 	node_server_free(&server);

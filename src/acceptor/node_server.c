@@ -204,7 +204,7 @@ int node_asked_open(const struct node_asked *asked, struct message_open *open_r)
 	};
 	if (asked->fd >= 0) {
 		if (asked->fd > INT32_MAX)
-			return -EBADF;
+			return -EINVAL;
 		open_r->inherited = (int32_t)asked->fd;
 		return 0;
 	}
@@ -214,6 +214,16 @@ int node_asked_open(const struct node_asked *asked, struct message_open *open_r)
 	    asked->port < 0 || asked->port > UINT16_MAX)
 		return -EINVAL;
 	return resolve(asked, &open_r->local);
+}
+
+/* What libuv says for it. Source: uv__pipe_bind, and guessHandleType in lib/net.js. */
+int node_asked_error(const struct node_asked *asked, int error)
+{
+	if (asked->type == NODE_PATH && error == ENOENT)
+		return -EACCES;
+	if (asked->fd >= 0 && error == EBADF)
+		return -EINVAL;
+	return -error;
 }
 
 const char *node_asked_print(const struct node_asked *asked, char *out, size_t size)

@@ -166,7 +166,7 @@ static enum send_result send_now(struct seat *seat, struct client *client)
 	return SEND_DONE;
 }
 
-static void leave_queue(struct seat *seat, struct client *client)
+void seat_unwait(struct seat *seat, struct client *client)
 {
 	TAILQ_REMOVE(&seat->waiting, client, link);
 	seat->waiting_count--;
@@ -178,12 +178,6 @@ void seat_wait(struct seat *seat, struct client *client)
 	TAILQ_INSERT_TAIL(&seat->waiting, client, link);
 	seat->waiting_count++;
 	counter_add(COUNTER_HELD, 1);
-}
-
-struct client *seat_unwait(struct seat *seat, struct client *client)
-{
-	leave_queue(seat, client);
-	return client;
 }
 
 /* What became of one attempt; true: the next client may be tried. */
@@ -226,7 +220,7 @@ void seat_flush(struct seat *seat)
 			continue;
 		result = send_now(seat, client);
 		if (result == SEND_DONE || result == SEND_BAD_SOCKET)
-			leave_queue(seat, client);
+			seat_unwait(seat, client);
 		if (!settle(seat, client, result) && result != SEND_NOT_NOW)
 			break;
 	}

@@ -110,6 +110,14 @@ static const struct addrinfo *resolved_best(const struct addrinfo *list)
 	return list;
 }
 
+/* getaddrinfo takes 1.2 for 1.0.0.2 and 010.0.0.1 for 8.0.0.1, as in 1983. */
+static bool is_dotted_quad(const char *host)
+{
+	struct in_addr bytes;
+
+	return inet_pton(AF_INET, host, &bytes) == 1;
+}
+
 static bool host_resolve(const char *host, in_port_t port, struct address *address, struct error *e)
 {
 	struct addrinfo hints = { .ai_flags = AI_PASSIVE | AI_NUMERICHOST,
@@ -118,13 +126,16 @@ static bool host_resolve(const char *host, in_port_t port, struct address *addre
 	struct addrinfo *list = NULL;
 	int fault = getaddrinfo(host, NULL, &hints, &list);
 
-	/* Digits and dots alone are a mistyped address and never worth a question to a server. */
+	/* A mistyped address is never worth a question to a server. */
 	if (fault == EAI_NONAME && !strchr(host, ':') && host[strspn(host, "0123456789.")]) {
 		hints.ai_flags = AI_PASSIVE;
 		fault = getaddrinfo(host, NULL, &hints, &list);
+	} else if (fault == 0 && list->ai_family == AF_INET && !is_dotted_quad(host)) {
+		freeaddrinfo(list);
+		fault = EAI_NONAME;
 	}
 	if (fault)
-		return error_set(e, "\"%.80s\" is no address and no host name known here (%s)",
+		return error_set(e, "\"%.80s\" is no address, and no host name known here (%s)",
 				 host, gai_strerror(fault));
 	address_set(address, resolved_best(list)->ai_addr, port);
 	freeaddrinfo(list);

@@ -72,7 +72,7 @@ static void escape_byte(struct log_text *out, enum log_text_kind kind, uint8_t b
 		length = snprintf(piece, sizeof piece, "\\x%02x", byte);
 	else if (byte == '"' || byte == '\\')
 		length = snprintf(piece, sizeof piece, "\\%c", byte);
-	else if (byte < 0x80)
+	else if (byte > 0 && byte < 0x80) /* \u0000 is legal, and many readers stop at it */
 		length = snprintf(piece, sizeof piece, "\\u%04x", byte);
 	else
 		length = snprintf(piece, sizeof piece, "\\\\x%02x", byte);

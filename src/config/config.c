@@ -174,9 +174,9 @@ static bool name_check(const char *kind, const char *name, struct error *e)
 	if (!name || *name == '\0')
 		return error_set(e, "[%s] needs a name, such as [%s:app]", kind, kind);
 	if (name[strspn(name, letters)] || strlen(name) > NAME_MOST)
-		return error_set(e,
-				 "\"%.80s\" is no good name: up to %d letters, digits, _ and - are",
-				 name, NAME_MOST);
+		return error_set(
+			e, "\"%.80s\" is no good name; a name has 1 to %d letters, digits, _ or -",
+			name, NAME_MOST);
 	return true;
 }
 
@@ -194,7 +194,7 @@ static bool target_find(struct target *target, const char *section, struct ini_p
 		return name_check(table->section, colon ? colon + 1 : NULL, e) &&
 		       section_enter(target, colon + 1, place, e);
 	if (colon)
-		return error_set(e, "[%s] has no name behind it; write [%s]", table->section,
+		return error_set(e, "[%s] takes no name; write [%s]", table->section,
 				 table->section);
 	target->index = 0;
 	return true;

@@ -235,13 +235,15 @@ static bool check_environment(struct config *config, struct pool_config *pool, s
 
 static bool check_delays(struct config *config, struct pool_config *pool, struct error *e)
 {
+	const struct option *first = option_find(&option_tables[SECTION_POOL], "restart_delay");
+
 	if (pool->restart_delay <= pool->restart_delay_max)
 		return true;
-	error_set(e,
-		  "restart_delay is longer than restart_delay_max; write restart_delay_max = "
-		  "%lldms or more",
-		  (long long)pool->restart_delay);
-	return blame_pool(config, pool, "restart_delay", e);
+	error_set(e, "restart_delay is longer than restart_delay_max; make restart_delay_max the "
+		     "longer one");
+	if (origins_count(config->origins, SECTION_POOL, pool->index, first) > 0)
+		return blame_pool(config, pool, "restart_delay", e);
+	return blame_pool(config, pool, "restart_delay_max", e);
 }
 
 static bool check_weights(struct config *config, struct pool_config *pool, struct error *e)

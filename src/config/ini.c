@@ -99,8 +99,7 @@ static bool section_line(struct reader *reader, char *line, struct error *e)
 	size_t length = strlen(line);
 
 	if (line[length - 1] != ']')
-		return error_set(e, "a section is written [NAME], with nothing behind the ]") ||
-		       blame(reader, e);
+		return error_set(e, "a section is written [NAME], with nothing behind the ]");
 	line[length - 1] = '\0';
 	return enter_section(reader, line + 1, e);
 }
@@ -165,12 +164,20 @@ static bool read_matches(struct reader *reader, const glob_t *found, struct erro
 	return good;
 }
 
+/* For glob(3): a directory that does not exist holds no files; one that cannot be read is a fault.
+ */
+static int on_glob_error(const char *path, int error)
+{
+	(void)path;
+	return error != ENOENT && error != ENOTDIR;
+}
+
 static bool include_files(struct reader *reader, const char *path, struct error *e)
 {
 	bool is_pattern = path[strcspn(path, "*?[")] != '\0';
 	char *pattern = include_pattern(reader->source->path, path);
 	glob_t found = { 0 };
-	int fault = glob(pattern, GLOB_ERR, NULL, &found);
+	int fault = glob(pattern, 0, on_glob_error, &found);
 	bool good = true;
 
 	if (fault == 0)

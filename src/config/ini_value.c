@@ -112,6 +112,9 @@ void ini_print_value(const char *value, FILE *out)
 
 	while (end > leading && strchr(BLANKS, value[end - 1]))
 		end--;
+	/* A $ right before the ${:- } of the blanks would make a $${ of it: it goes inside. */
+	while (end < length && end > leading && value[end - 1] == '$')
+		end--;
 	print_blanks(value, leading, out);
 	for (size_t i = leading; i < end; i++) {
 		if (strncmp(value + i, "${", 2) == 0)

@@ -110,10 +110,11 @@ void option_print_expected(const struct option *option, FILE *out)
 	fputs(expected[option->type], out);
 	if (!type->print_limit || (option->min == 0 && option->max == 0))
 		return;
-	fputs(" from ", out);
+	fputs(" (", out);
 	type->print_limit(option, option->min, out);
 	fputs(" to ", out);
 	type->print_limit(option, option->max, out);
+	fputs(")", out);
 }
 
 static bool error_expected(const struct option *option, const char *value, struct error *e)

@@ -253,7 +253,7 @@ static enum answer gate_accept(struct gate *gate, size_t most, int *number_r)
 			counter_add(COUNTER_ACCEPT_ERRORS, 1);
 	}
 	/* Nothing but failures: an error of the machine that nobody has told us of. */
-	(void)took_one; return ANSWER_NEXT;
+	return took_one ? ANSWER_NEXT : ANSWER_PAUSE;
 }
 
 static void on_clients(evutil_socket_t fd, short what, void *arg)

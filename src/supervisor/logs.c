@@ -190,14 +190,15 @@ static int open_file(const char *path)
 	return fd;
 }
 
-/* Standard error may be closed; then lines go nowhere, as with any program. */
 static bool begin_sink(struct sink *sink, const char *path, struct error *e)
 {
 	int fd;
 
 	if (!path) {
 		sink_begin(sink, STDERR_FILENO);
-		return true;
+		if (sink->kind != SINK_NONE)
+			return true;
+		path = "/dev/null"; /* standard error is closed: lines go nowhere */
 	}
 	fd = open_file(path);
 	if (fd < 0 && errno == ELOOP)

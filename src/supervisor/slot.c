@@ -234,7 +234,7 @@ static enum slot_state drain_anew(struct slot *slot)
 static enum slot_state let_go(struct slot *slot)
 {
 	slot->voluntary = true;
-	slot->ops->route(slot, ROUTE_CLOSED, false); /* heard by sd_notify, the acceptor may not know it */
+	slot->ops->route(slot, ROUTE_CLOSED, false); /* the acceptor may not know it yet */
 	slot->ops->timer(slot, SLOT_NO_TIMER);
 	return SLOT_DRAINING;
 }

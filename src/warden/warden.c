@@ -313,12 +313,14 @@ static void on_end(evutil_socket_t fd, short what, void *arg)
 	event_base_loopbreak(warden.base);
 }
 
-/* Everything ends by itself from here on. */
+/* Everything ends by itself from here on. Our standard error led to the supervisor; standard output
+ * is where it wrote. */
 static void take_over(void)
 {
 	int64_t longest = 0;
 	struct ward *w, *next;
 
+	log_to(STDOUT_FILENO);
 	for (w = TAILQ_FIRST(&warden.wards); w; w = next) {
 		next = TAILQ_NEXT(w, link);
 		if (is_over(w)) {
@@ -341,29 +343,23 @@ static void take_over(void)
 	end_if_done();
 }
 
-static void answer(void)
-{
-	struct message serving = { .type = MESSAGE_SERVING };
-
-	channel_send(warden.channel, &serving, -1);
-}
-
+/* DRAIN: a stop in good order, nothing is left to us. An end without it is a death. */
 static void on_message(struct channel *channel, const struct message *message, int *fd, void *arg)
 {
+	const struct message serving = { .type = MESSAGE_SERVING };
+
 	(void)arg;
 	if (!message) {
-		channel_free(&channel);
-		warden.channel = NULL;
-		log_to(STDOUT_FILENO); /* nobody reads our standard error any more */
+		channel_free(&warden.channel);
 		take_over();
-	} else if (message->type == MESSAGE_GO) {
-		answer();
-	} else if (message->type == MESSAGE_DRAIN) { /* all ends in order: we are not needed */
-		event_base_loopbreak(warden.base);
 	} else if (message->type == MESSAGE_WARD) {
 		take_ward(&message->WARD, fd);
 	} else if (message->type == MESSAGE_WARD_LOG) {
 		take_log(&message->WARD_LOG, fd);
+	} else if (message->type == MESSAGE_GO) {
+		channel_send(channel, &serving, -1);
+	} else if (message->type == MESSAGE_DRAIN) {
+		event_base_loopbreak(warden.base);
 	}
 }
 

@@ -20,6 +20,9 @@
 /* One peer must not keep the loop for itself. */
 #define CHANNEL_BURST 64
 
+/* What lies behind the type in struct message; a longer record is cut by the kernel, and told. */
+#define PAYLOAD_MAX (sizeof(struct message) - offsetof(struct message, BEGIN))
+
 struct record {
 	struct message_head head;
 	struct message message;
@@ -100,7 +103,7 @@ static bool receive_one(struct channel *c)
 
 	/* The payload lands in the union behind the type; both halves are received into one flat
 	 * buffer. */
-	char flat[sizeof r.head + sizeof(struct message)];
+	char flat[sizeof r.head + PAYLOAD_MAX];
 	if (c->side == CHANNEL_ROLE)
 		n = fd_receive(c->fd, flat, sizeof flat, &fd, &truncated);
 	else
@@ -209,7 +212,7 @@ static void enqueue(struct channel *c, const void *bytes, size_t length, int fd)
 
 void channel_send(struct channel *c, const struct message *message, int fd)
 {
-	char flat[sizeof(struct message_head) + sizeof(struct message)];
+	char flat[sizeof(struct message_head) + PAYLOAD_MAX];
 	struct message_head head = { .type = message->type,
 				     .length = (uint32_t)message_length(message) };
 	size_t length = sizeof head + head.length;

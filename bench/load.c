@@ -1,0 +1,255 @@
+/* Why: the load of every measurement. Its clients come from many loopback addresses, so that
+ * balancers which look at the address spread them, and it says what it met as JSON.
+ * SPDX-License-Identifier: ISC */
+#include <arpa/inet.h>
+#include <err.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "crowd.h"
+
+#define THREADS_MAX 16
+#define SECOND      1000000000.0
+
+static const char usage[] =
+	"usage: load --target ADDRESS:PORT [options]\n"
+	"  --mode new|keep|hold|watch  one connection per request (default); request after "
+	"request\n"
+	"                              on each connection; one request, then stay; like new, and "
+	"say\n"
+	"                              when a client's worker changes\n"
+	"  --clients N                 at the same time (64)\n"
+	"  --threads N                 that share them (1)\n"
+	"  --seconds S                 how long (3)\n"
+	"  --count N                   stop after N connections; not with keep (0: no bound)\n"
+	"  --addresses N               client addresses 127.1.x.y (2000)\n"
+	"  --first N                   number of the first of them (0)\n"
+	"  --pause S                   between an answer and the next connection (0)\n"
+	"  --patience S                after which an unanswered request counts as hung (5)\n";
+
+static const char *const mode_words[] = { "new", "keep", "hold", "watch" };
+
+/* The numbers of the command line, each with its range. */
+enum number {
+	CLIENTS,
+	THREADS,
+	SECONDS,
+	COUNT,
+	ADDRESSES,
+	FIRST,
+	PAUSE,
+	PATIENCE,
+	NUMBERS
+};
+
+struct number_option {
+	const char *name;
+	double value, least, most;
+};
+
+static struct number_option numbers[NUMBERS] = {
+	[CLIENTS] = { "clients", 64, 1, 15000 },     [THREADS] = { "threads", 1, 1, THREADS_MAX },
+	[SECONDS] = { "seconds", 3, 0.001, 86400 },  [COUNT] = { "count", 0, 0, 1e9 },
+	[ADDRESSES] = { "addresses", 2000, 1, 6e4 }, [FIRST] = { "first", 0, 0, 6e4 },
+	[PAUSE] = { "pause", 0, 0, 3600 },           [PATIENCE] = { "patience", 5, 0.001, 3600 },
+};
+
+struct load {
+	struct plan plan;
+	unsigned threads;
+	int64_t deadline;
+	struct crowd *crowds[THREADS_MAX];
+};
+
+static void number_set(struct number_option *number, const char *text)
+{
+	char *end;
+	const double value = strtod(text, &end);
+
+	if (end == text || *end || !(value >= number->least && value <= number->most))
+		errx(2, "--%s %s: expected a number from %.15g to %.15g", number->name, text,
+		     number->least, number->most);
+	number->value = value;
+}
+
+static unsigned number_whole(enum number which)
+{
+	return (unsigned)numbers[which].value;
+}
+
+static int64_t number_ns(enum number which)
+{
+	return (int64_t)(numbers[which].value * SECOND);
+}
+
+static enum mode mode_of(const char *text)
+{
+	for (unsigned i = 0; i < sizeof mode_words / sizeof mode_words[0]; i++) {
+		if (strcmp(text, mode_words[i]) == 0)
+			return (enum mode)i;
+	}
+	errx(2, "--mode %s: expected new, keep, hold or watch", text);
+}
+
+static struct sockaddr_in target_of(const char *text)
+{
+	struct sockaddr_in target = { .sin_family = AF_INET };
+	const char *colon = strchr(text, ':');
+	char host[INET_ADDRSTRLEN] = "";
+	unsigned long port = 0;
+	char *end = NULL;
+
+	if (colon && (size_t)(colon - text) < sizeof host) {
+		memcpy(host, text, (size_t)(colon - text));
+		port = strtoul(colon + 1, &end, 10);
+	}
+	if (!end || *end || port < 1 || port > 65535 ||
+	    inet_pton(AF_INET, host, &target.sin_addr) != 1)
+		errx(2, "--target %s: expected ADDRESS:PORT, e.g. 127.0.0.1:3000", text);
+	target.sin_port = htons((uint16_t)port);
+	return target;
+}
+
+static void load_read_options(struct load *load, int argc, char **argv)
+{
+	struct option options[NUMBERS + 3] = {
+		[NUMBERS] = { "mode", required_argument, NULL, 'm' },
+		[NUMBERS + 1] = { "target", required_argument, NULL, 't' },
+	};
+	int option;
+
+	for (int i = 0; i < NUMBERS; i++)
+		options[i] = (struct option){ numbers[i].name, required_argument, NULL, i };
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (option == 'm')
+			load->plan.mode = mode_of(optarg);
+		else if (option == 't')
+			load->plan.target = target_of(optarg);
+		else if (option >= 0 && option < NUMBERS)
+			number_set(&numbers[option], optarg);
+		else
+			errx(2, "%s", usage);
+	}
+	if (optind != argc || !load->plan.target.sin_port)
+		errx(2, "%s", usage);
+}
+
+static void load_plan(struct load *load)
+{
+	const unsigned threads = number_whole(THREADS);
+	const enum mode mode = load->plan.mode;
+
+	if (mode == MODE_KEEP && numbers[COUNT].value > 0)
+		errx(2, "--count counts connections, and --mode keep makes no new ones");
+	if (mode >= MODE_HOLD && threads > 1)
+		errx(2, "--mode %s works in one thread", mode_words[mode]);
+	if (number_whole(CLIENTS) < threads)
+		errx(2, "fewer --clients than --threads");
+	load->threads = threads;
+	load->plan.addresses = number_whole(ADDRESSES);
+	load->plan.first_address = number_whole(FIRST);
+	load->plan.count = (number_whole(COUNT) + threads - 1) / threads;
+	load->plan.pause = number_ns(PAUSE);
+	load->plan.patience = number_ns(PATIENCE);
+	for (unsigned i = 0; i < threads; i++) {
+		const unsigned share = number_whole(CLIENTS) * (i + 1) / threads -
+				       number_whole(CLIENTS) * i / threads;
+
+		load->crowds[i] = crowd_new(&load->plan, share);
+	}
+}
+
+struct shift {
+	struct load *load;
+	unsigned thread;
+};
+
+static void *on_thread(void *argument)
+{
+	const struct shift *shift = argument;
+
+	crowd_run(shift->load->crowds[shift->thread], shift->load->deadline);
+	return NULL;
+}
+
+static void load_run(struct load *load)
+{
+	struct shift shifts[THREADS_MAX];
+	pthread_t threads[THREADS_MAX];
+
+	load->deadline = client_now() + number_ns(SECONDS);
+	for (unsigned i = 1; i < load->threads; i++) {
+		shifts[i] = (struct shift){ load, i };
+		if (pthread_create(&threads[i], NULL, on_thread, &shifts[i]) != 0)
+			errx(1, "no thread for the clients");
+	}
+	crowd_run(load->crowds[0], load->deadline);
+	for (unsigned i = 1; i < load->threads; i++)
+		pthread_join(threads[i], NULL);
+}
+
+static void load_report(const struct load *load)
+{
+	static struct histogram latency;
+	uint64_t outcomes[OUTCOMES] = { 0 };
+	uint64_t begun = 0;
+	double seconds = 0;
+
+	for (unsigned i = 0; i < load->threads; i++) {
+		const struct crowd *crowd = load->crowds[i];
+		const double lasted = (double)(crowd->ended - crowd->started) / SECOND;
+
+		histogram_merge(&latency, &crowd->latency);
+		for (unsigned j = 0; j < OUTCOMES; j++)
+			outcomes[j] += crowd->outcomes[j];
+		begun += crowd->begun;
+		seconds = lasted > seconds ? lasted : seconds;
+	}
+	printf("{\"mode\": \"%s\", \"seconds\": %.6f, \"connections\": %" PRIu64
+	       ", \"connections_per_s\": %.1f, \"requests\": %" PRIu64
+	       ", \"requests_per_s\": %.1f, \"refused\": %" PRIu64 ", \"errors\": %" PRIu64
+	       ", \"hangs\": %" PRIu64 ", \"p50_us\": %.1f, \"p99_us\": %.1f}\n",
+	       mode_words[load->plan.mode], seconds, begun, (double)begun / seconds,
+	       outcomes[OUTCOME_ANSWERED], (double)outcomes[OUTCOME_ANSWERED] / seconds,
+	       outcomes[OUTCOME_REFUSED], outcomes[OUTCOME_FAILED], outcomes[OUTCOME_HUNG],
+	       (double)histogram_quantile(&latency, 0.5) / 1000,
+	       (double)histogram_quantile(&latency, 0.99) / 1000);
+}
+
+static void on_signal(int number)
+{
+	(void)number;
+	crowd_ending = 1;
+}
+
+static void process_prepare(void)
+{
+	const struct sigaction action = { .sa_handler = on_signal };
+	struct rlimit files;
+
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGINT, &action, NULL);
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static struct load load;
+
+	process_prepare();
+	load_read_options(&load, argc, argv);
+	load_plan(&load);
+	load_run(&load);
+	load_report(&load);
+	for (unsigned i = 0; i < load.threads; i++)
+		crowd_free(&load.crowds[i]);
+	return 0;
+}
