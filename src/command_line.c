@@ -179,10 +179,15 @@ static bool read_options(struct wishes *w, int argc, char **argv, const char *le
 	return true;
 }
 
-static void add_quoted(FILE *out, const char *word, bool first)
+/* Words that mean themselves stay as they are: people read them in log lines and messages. */
+static bool is_plain(const char *word)
 {
-	if (!first)
-		fputc(' ', out);
+	return word[0] && word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+					    "0123456789_-+=:,./@")] == '\0';
+}
+
+static void add_quoted(FILE *out, const char *word)
+{
 	fputc('\'', out);
 	for (; *word; word++) {
 		if (*word == '\'')
@@ -204,8 +209,14 @@ static char *quote(char *const *argv)
 
 	if (!out)
 		fatal("out of memory");
-	for (size_t i = 0; argv[i]; i++)
-		add_quoted(out, argv[i], i == 0);
+	for (size_t i = 0; argv[i]; i++) {
+		if (i > 0)
+			fputc(' ', out);
+		if (is_plain(argv[i]))
+			fputs(argv[i], out);
+		else
+			add_quoted(out, argv[i]);
+	}
 	fclose(out);
 	return text;
 }

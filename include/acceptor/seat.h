@@ -85,6 +85,9 @@ void seat_open(struct seat *seat, struct event_base *base, int *link, const stru
 	uint64_t incarnation);
 void seat_close(struct seat *seat, struct client_queue *orphans);
 
+/* It can take no client now, though it is up: who has waited long enough may go elsewhere. */
+bool seat_is_full(const struct seat *seat);
+
 /* Sends waiting clients while the window and the link allow. */
 void seat_flush(struct seat *seat);
 void seat_wait(struct seat *seat, struct client *client); /* at the tail of waiting */

@@ -1,7 +1,7 @@
 /* Why: the process that must not die: it owns the configuration, the listening sockets, one link per slot, the counters and
  * all children, and never reads a byte that came from a client.
  *
- *   STARTING ──every worker was ready or failed once──► RUNNING ──TERM, INT, QUIT──► DRAINING (acceptor: no more clients)
+ *   STARTING ──every worker was ready, or has failed once──► RUNNING ──TERM, INT, QUIT──► DRAINING (acceptor: no more clients)
  *   DRAINING ──DRAINED, or deadline──► STOPPING (workers finish) ──none left──► ENDING (roles) ──none left──► exit
  *   a second TERM or INT in DRAINING or STOPPING: workers are stopped now
  *
@@ -61,7 +61,8 @@ struct supervisor {
 	struct event *signals[8];
 	struct event *stats, *deadline;
 	int64_t drain_ms, stop_ms; /* of the shutdown that runs */
-	bool ready_said;
+	bool told_to_stop; /* not "cannot start": the counters are worth a last line */
+	bool failure_said; /* every worker failed at the start */
 	char runtime_directory[256];
 	bool runtime_directory_is_ours; /* made below /tmp: removed at the end */
 	int exit_code;

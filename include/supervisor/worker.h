@@ -16,7 +16,6 @@ struct worker {
 	int link;               /* our end of the present generation's link, held for its life; -1: none */
 	enum slot_route route;  /* as last told to the acceptor */
 	bool draining;          /* told so */
-	bool ready_said;        /* this generation was heard to be ready at least once */
 	struct event *watchdog;
 	struct event *stagger;  /* the first start */
 	struct environment environment; /* only while starting */

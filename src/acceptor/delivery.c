@@ -25,12 +25,14 @@ static struct delivery_pool *pool_of(struct seat *seat)
 	return &seat->delivery->pools[seat->pool->index];
 }
 
+static bool may_wait(const struct question *q)
+{
+	return q->client->deadline_ms == 0 || q->now_ms < q->client->deadline_ms;
+}
+
 static bool may_hold(const struct question *q)
 {
-	const struct client *c = q->client;
-
-	return q->pool->config->on_down == ON_DOWN_HOLD &&
-	       (c->deadline_ms == 0 || q->now_ms < c->deadline_ms);
+	return q->pool->config->on_down == ON_DOWN_HOLD && may_wait(q);
 }
 
 /* Would this slot be right for the client now? */
@@ -45,6 +47,8 @@ static bool seat_admits(size_t slot, void *arg)
 		takes = may_hold(q);
 	else if (takes && !seat->kind->serves(seat, q->client))
 		takes = may_hold(q);
+	else if (takes && seat_is_full(seat))
+		takes = may_wait(q);
 	else if (!takes)
 		takes = seat->expected && seat->state != SEAT_LEAVING && may_hold(q) &&
 			q->now_ms >= seat->refusing_until_ms;
@@ -371,14 +375,16 @@ static void pool_end(struct delivery_pool *pool)
 	struct client_queue rest = TAILQ_HEAD_INITIALIZER(rest);
 	struct client *client;
 
+	/* A last answer may send a client to any queue: those are emptied when all links are closed. */
+	for (size_t s = 0; s < pool->config->instances; s++) {
+		if (pool->seats[s].state != SEAT_EMPTY)
+			seat_close(&pool->seats[s], &rest);
+	}
+	for (size_t s = 0; s < pool->config->instances; s++)
+		take_waiting(&pool->seats[s], &rest);
 	while ((client = TAILQ_FIRST(&pool->held))) {
 		release(pool, client);
 		TAILQ_INSERT_TAIL(&rest, client, link);
-	}
-	for (size_t s = 0; s < pool->config->instances; s++) {
-		take_waiting(&pool->seats[s], &rest);
-		if (pool->seats[s].state != SEAT_EMPTY)
-			seat_close(&pool->seats[s], &rest);
 	}
 	while ((client = TAILQ_FIRST(&rest))) {
 		TAILQ_REMOVE(&rest, client, link);

@@ -256,12 +256,14 @@ static void handle_lost(struct seat *seat)
 			 "could not receive a socket: it has too many open files");
 }
 
+/* The supervisor hears of it first: once answered, the worker may be gone at once, and that is no
+ * failure of it. */
 static void answer_leaving(struct seat *seat, const struct node_message *m)
 {
 	char line[NEWCONN_MAX];
 
-	say(seat, line, node_ipc_plain_ack(line, sizeof line, m->seq, seat->node->next_seq++), -1);
 	seat_says_leaving(seat);
+	say(seat, line, node_ipc_plain_ack(line, sizeof line, m->seq, seat->node->next_seq++), -1);
 }
 
 static void answer_handle(struct seat *seat)

@@ -121,8 +121,15 @@ static struct client *window_take(struct seat *seat, uint64_t id)
 	return client;
 }
 
+bool seat_is_full(const struct seat *seat)
+{
+	return seat->window[seat->next_id % SEAT_WINDOW] ||
+	       (seat->writable && event_pending(seat->writable, EV_WRITE, NULL));
+}
+
 void seat_close(struct seat *seat, struct client_queue *orphans)
 {
+	seat_move(seat, SEAT_STARTING); /* whatever the last answers say, nothing more is sent */
 	for (int i = 0; i < LAST_READS && seat->link >= 0; i++) {
 		if (!seat->kind->readable(seat))
 			close_link(seat);
@@ -198,7 +205,8 @@ static bool settle(struct seat *seat, struct client *client, enum send_result re
 	case SEND_LATER:
 		break;
 	case SEND_BROKEN:
-		close_link(seat);
+		/* Only our sending is over: answers may still stand in the link. */
+		seat_move(seat, SEAT_STARTING);
 		break;
 	}
 	return false;

@@ -130,8 +130,10 @@ static bool readable(struct seat *seat)
 	struct mmsghdr *messages = batch(records);
 	int n = recvmmsg(seat->link, messages, BATCH, MSG_DONTWAIT, NULL);
 
+	/* ECONNRESET is said once, of a worker that died with clients unread: its last answers
+	 * stand behind it. */
 	if (n < 0)
-		return errno == EAGAIN || errno == EINTR;
+		return errno == EAGAIN || errno == EINTR || errno == ECONNRESET;
 	for (int i = 0; i < n; i++) {
 		if (messages[i].msg_len == 0)
 			return false;

@@ -2,6 +2,7 @@
  * there, so nothing that arrives is trusted but the sender's pid. SPDX-License-Identifier: ISC */
 #include "supervisor/notify.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +36,7 @@ static const struct {
 	{ "WATCHDOG=1", NOTIFY_WATCHDOG },
 };
 static const char status_key[] = "STATUS=";
+static const char name_begin[] = "notify."; /* then our pid */
 
 static void say_status(const struct notify *notify, pid_t pid, const char *text)
 {
@@ -145,6 +147,38 @@ static bool bind_path(const struct notify *notify)
 	return done == 0;
 }
 
+static bool nobody_listens(const struct sockaddr_un *address)
+{
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool refused = fd >= 0 &&
+		       connect(fd, (const struct sockaddr *)address, sizeof *address) < 0 &&
+		       errno == ECONNREFUSED;
+
+	fd_close(&fd);
+	return refused;
+}
+
+/* A supervisor that was killed could not remove its socket. */
+static void remove_left_behind(const char *directory)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	DIR *dir = opendir(directory);
+	const struct dirent *entry;
+
+	if (!dir)
+		return;
+	while ((entry = readdir(dir))) {
+		const size_t room = sizeof address.sun_path;
+
+		if (strncmp(entry->d_name, name_begin, sizeof name_begin - 1) == 0 &&
+		    (size_t)snprintf(address.sun_path, room, "%s/%s", directory, entry->d_name) <
+			    room &&
+		    nobody_listens(&address))
+			unlink(address.sun_path);
+	}
+	closedir(dir);
+}
+
 struct notify *notify_open(struct event_base *base, const char *directory, notify_handler *handler,
 			   void *arg, struct error *e)
 {
@@ -158,7 +192,7 @@ struct notify *notify_open(struct event_base *base, const char *directory, notif
 	notify->arg = arg;
 	notify->address.sun_family = AF_UNIX;
 	notify->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if ((size_t)snprintf(path, room, "%s/notify.%d", directory, (int)getpid()) >= room) {
+	if ((size_t)snprintf(path, room, "%s/%s%d", directory, name_begin, (int)getpid()) >= room) {
 		error_set(e,
 			  "runtime_directory %s is too long for a socket in it (%zu bytes are "
 			  "allowed)",
@@ -166,6 +200,7 @@ struct notify *notify_open(struct event_base *base, const char *directory, notif
 		path[0] = '\0';
 		goto failed;
 	}
+	remove_left_behind(directory);
 	if (notify->fd < 0 || !bind_path(notify)) {
 		error_set(e, "%s cannot be made: %s", path, strerror(errno));
 		path[0] = '\0';

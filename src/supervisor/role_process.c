@@ -14,7 +14,7 @@
 
 #define ROLE_START_MS  5000
 #define ROLE_STOP_MS   2000
-#define ROLE_UPTIME_MS 10000
+#define ROLE_UPTIME_MS 1000
 
 static struct role_process *role_of(struct child *child)
 {
@@ -117,8 +117,8 @@ void role_process_begin(struct role_process *role, struct supervisor *s,
 		.start_timeout = ROLE_START_MS,
 		.stop_timeout = ROLE_STOP_MS,
 		.min_uptime = ROLE_UPTIME_MS,
-		.restart_delay = 50,
-		.restart_delay_max = 2000,
+		.restart_delay = 20,
+		.restart_delay_max = 1000,
 		.stop_signal = SIGTERM,
 	};
 

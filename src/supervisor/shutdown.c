@@ -118,7 +118,7 @@ static void begin_stop(struct supervisor *s, const char *why, int64_t drain_ms, 
 	else
 		log_notice("%s: stopping; the workers have %.1f s for their clients", why,
 			   (double)drain_ms / 1000.0);
-	s->ready_said = true;
+	s->told_to_stop = true;
 	supervisor_move(s, DRAINING);
 }
 

@@ -118,8 +118,13 @@ void supervisor_review(struct supervisor *s)
 		return;
 	}
 	if (start_is_over(s, &ready) && s->state == STARTING) {
-		supervisor_move(s, RUNNING);
-		say_ready(s, ready);
+		if (ready > 0) {
+			supervisor_move(s, RUNNING);
+			say_ready(s, ready);
+		} else if (!s->failure_said) {
+			s->failure_said = true;
+			log_error("no worker is ready: what they said is above; they are started again and again");
+		}
 	}
 	if (s->state == RUNNING)
 		tell_manager(s, ready);
@@ -160,7 +165,7 @@ static bool begin(struct supervisor *s, struct error *e)
 
 static void end(struct supervisor *s)
 {
-	if (s->counters && s->ready_said)
+	if (s->counters && s->told_to_stop)
 		print_stats(s);
 	for (size_t i = 0; i < s->worker_count; i++)
 		worker_free(&s->workers[i]);

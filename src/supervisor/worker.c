@@ -153,7 +153,6 @@ static void started(struct child *child, struct process_spec *spec, bool running
 	config_argv_free(&w->argv);
 	free(w->directory);
 	w->directory = NULL;
-	w->ready_said = false;
 	w->draining = false;
 	w->status[0] = '\0';
 	if (!running) {
