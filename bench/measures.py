@@ -36,9 +36,9 @@ def load(programs, pinned=False, **options):
 class Background:
     """A load that runs beside the measurement; lines() gives what it has said, report() ends it."""
 
-    def __init__(self, programs, **options):
+    def __init__(self, programs, pinned=False, **options):
         self.output = tempfile.TemporaryFile('w+')
-        self.process = subprocess.Popen(load_command(programs, **options), stdout=self.output,
+        self.process = subprocess.Popen(load_command(programs, pinned, **options), stdout=self.output,
                                         stdin=subprocess.DEVNULL)
 
     def __enter__(self):
@@ -61,22 +61,59 @@ class Background:
         return self.lines()[-1]
 
 
+def options_of(contender, mode):
+    return {'mode': mode, 'clients': CLIENTS, 'threads': 1 if contender.pinned else 2}
+
+
+def new_connections(contender, seconds):
+    """A report of the load, and the processor time of the balancer and of its acceptor, in seconds."""
+    watched = Watched(contender)
+    report = load(contender.programs, contender.pinned, seconds=seconds, **options_of(contender, 'new'))
+    return report, watched.used(), report['requests']
+
+
+def kept_connections(contender, seconds):
+    """The same between two moments at which nothing is opened or closed: what comes after the hand-over."""
+    settle = 0.3
+    with Background(contender.programs, contender.pinned, seconds=seconds + 2 * settle,
+                    **options_of(contender, 'keep')) as clients:
+        time.sleep(settle)
+        watched = Watched(contender)
+        time.sleep(seconds)
+        used, lasted = watched.used(), watched.lasted()
+        clients.process.wait(30)
+        report = clients.lines()[-1]
+    return report, used, report['requests_per_s'] * lasted
+
+
+class Watched:
+    """Processor time that the balancer, and of Limpet's processes the acceptor, use from now on."""
+
+    def __init__(self, contender):
+        balancer = contender.balancer()
+        acceptor = [contender.roles()['acceptor']] if isinstance(contender, Limpet) else balancer
+        self.groups = balancer, acceptor
+        self.before, self.begun = self.seconds(), time.monotonic()
+
+    def seconds(self):
+        return [processes.processor_seconds(group) for group in self.groups]
+
+    def used(self):
+        return [now - before for now, before in zip(self.seconds(), self.before)]
+
+    def lasted(self):
+        return time.monotonic() - self.begun
+
+
 def window(contender, mode, seconds):
-    """New connections or keep-alive requests: rate, latency, processor time of the balancer for each."""
-    programs, pinned = contender.programs, contender.pinned
-    options = {'mode': mode, 'clients': CLIENTS, 'threads': 1 if pinned else 2}
-    balancer = contender.balancer()
-    acceptor = [contender.roles()['acceptor']] if isinstance(contender, Limpet) else balancer
-    before = processes.processor_seconds(balancer), processes.processor_seconds(acceptor)
-    report = load(programs, pinned, seconds=seconds, **options)
-    after = processes.processor_seconds(balancer), processes.processor_seconds(acceptor)
-    done = report['requests']
-    if not done:
+    """Rate, latency, and processor time of the balancer for each operation (µs) and of one processor."""
+    measure = {'new': new_connections, 'keep': kept_connections}[mode]
+    report, (balancer, acceptor), operations = measure(contender, seconds)
+    if not report['requests']:
         raise RuntimeError(f'{contender.name}: nothing was answered: {report}')
     return {'rate': report['requests_per_s'], 'p50': report['p50_us'], 'p99': report['p99_us'],
-            'cpu': (after[0] - before[0]) * MICRO / done,
-            'acceptor': (after[1] - before[1]) * MICRO / done,
-            'share': (after[0] - before[0]) / report['seconds'],
+            'cpu': balancer * MICRO / operations, 'acceptor': acceptor * MICRO / operations,
+            'share': balancer / seconds,
             'bad': report['refused'] + report['errors'] + report['hangs']}
 
 
@@ -84,7 +121,7 @@ def throughput(kind, programs, modes, seconds, pinned=False):
     """Mode -> window, of one fresh and then warm contender."""
     with kind(programs, pinned) as contender:
         for mode in ('new', 'keep'):
-            load(programs, pinned, mode=mode, clients=CLIENTS, seconds=contender.warm_up / 2)
+            load(programs, pinned, seconds=contender.warm_up / 2, **options_of(contender, mode))
         return {mode: window(contender, mode, seconds) for mode in modes}
 
 

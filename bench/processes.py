@@ -47,6 +47,18 @@ def processor_seconds(pids):
     return total / 1e9
 
 
+def machine_busy(seconds):
+    """Share of all processors that somebody uses during this time."""
+    def ticks():
+        fields = [int(word) for word in (PROC / 'stat').read_text().splitlines()[0].split()[1:9]]
+        return sum(fields), fields[3] + fields[4]
+
+    total, idle = ticks()
+    time.sleep(seconds)
+    total_after, idle_after = ticks()
+    return 1 - (idle_after - idle) / (total_after - total)
+
+
 def resident(pid):
     for line in (PROC / str(pid) / 'status').read_text().splitlines():
         if line.startswith('VmRSS:'):

@@ -27,6 +27,9 @@ void channel_free(struct channel **channel);
  * means that the peer hangs: it is declared gone (in a later turn of the loop). */
 void channel_send(struct channel *channel, const struct message *message, int fd);
 
+/* Hears what the peer said before it died: without this its last words would be lost when its death is seen first. */
+void channel_hear_rest(struct channel *channel);
+
 /* Before the loop runs: blocks up to `ms` until all is sent. false: not all. */
 bool channel_flush(struct channel *channel, int ms);
 

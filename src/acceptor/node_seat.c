@@ -165,6 +165,10 @@ static void begin(struct seat *seat)
 	node_link_begin(&n->out);
 	seat->node = n;
 	n->told_to_leave = node_primary_restore(n->primary, seat);
+	/* A predecessor may have died with the worker's "listening" in its hands: it listens, so
+	 * say it again. */
+	if (n->open_count > 0)
+		seat_says_ready(seat);
 }
 
 static void end(struct seat *seat)

@@ -123,17 +123,33 @@ static struct mmsghdr *batch(char records[BATCH][ANSWER_MAX])
 	return messages;
 }
 
+/* A worker says once that it is ready. Should we die while passing that on, our successor must find
+ * it in the link still: it is looked at first and taken out when the supervisor has been told. */
+static bool hear_first_word(struct seat *seat)
+{
+	char record[ANSWER_MAX];
+	ssize_t n = recv(seat->link, record, sizeof record, MSG_DONTWAIT | MSG_PEEK);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR;
+	if (n == 0)
+		return false;
+	hear(seat, record, (size_t)n);
+	return recv(seat->link, record, sizeof record, MSG_DONTWAIT) > 0;
+}
+
 /* Descriptors that a worker sends are dropped by the kernel: there is no place for them. */
 static bool readable(struct seat *seat)
 {
 	static char records[BATCH][ANSWER_MAX];
 	struct mmsghdr *messages = batch(records);
-	int n = recvmmsg(seat->link, messages, BATCH, MSG_DONTWAIT, NULL);
+	int n;
 
-	/* ECONNRESET is said once, of a worker that died with clients unread: its last answers
-	 * stand behind it. */
+	if (seat->state == SEAT_STARTING)
+		return hear_first_word(seat);
+	n = recvmmsg(seat->link, messages, BATCH, MSG_DONTWAIT, NULL);
 	if (n < 0)
-		return errno == EAGAIN || errno == EINTR || errno == ECONNRESET;
+		return errno == EAGAIN || errno == EINTR;
 	for (int i = 0; i < n; i++) {
 		if (messages[i].msg_len == 0)
 			return false;

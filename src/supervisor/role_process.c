@@ -92,7 +92,11 @@ static void send_signal(struct child *child, int signal, bool group)
 
 static void ended(struct child *child)
 {
-	channel_free(&role_of(child)->channel);
+	struct role_process *role = role_of(child);
+
+	if (role->channel)
+		channel_hear_rest(role->channel);
+	channel_free(&role->channel);
 }
 
 static void changed(struct child *child)

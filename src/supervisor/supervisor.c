@@ -123,7 +123,8 @@ void supervisor_review(struct supervisor *s)
 			say_ready(s, ready);
 		} else if (!s->failure_said) {
 			s->failure_said = true;
-			log_error("no worker is ready: what they said is above; they are started again and again");
+			log_error("no worker is ready: what they said is above; they are started "
+				  "again and again");
 		}
 	}
 	if (s->state == RUNNING)

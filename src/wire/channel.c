@@ -43,7 +43,7 @@ struct channel {
 	struct event *readable, *writable, *gone;
 	STAILQ_HEAD(, waiting) queue;
 	unsigned queued;
-	bool busy;  /* in on_readable: channel_free leaves the end to it */
+	bool busy;  /* in hear: channel_free leaves the end to it */
 	bool dying; /* freed meanwhile */
 };
 
@@ -143,17 +143,26 @@ static void destroy(struct channel *c)
 	free(c);
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *arg)
+/* The handler may free the channel: then it is destroyed here. */
+static void hear(struct channel *c, int most)
 {
-	struct channel *c = arg;
-
-	(void)fd, (void)what;
 	c->busy = true;
-	for (int i = 0; i < CHANNEL_BURST && !c->dying && receive_one(c); i++)
+	for (int i = 0; i < most && !c->dying && receive_one(c); i++)
 		continue;
 	c->busy = false;
 	if (c->dying)
 		destroy(c);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	hear(arg, CHANNEL_BURST);
+}
+
+void channel_hear_rest(struct channel *c)
+{
+	hear(c, CHANNEL_QUEUE_MAX);
 }
 
 static bool is_temporary(int error)

@@ -19,7 +19,6 @@
 #include <unistd.h>
 
 #include "acceptor/delivery.h"
-#include "acceptor/node_link.h"
 #include "acceptor/node_primary.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -625,33 +624,6 @@ static void test_lost_handle_is_the_right_one(void **state)
 		close(peers[i]);
 }
 
-/* Worry: answers to a predecessor's handles are taken for answers to ours. */
-static void test_lost_handle_after_take_over(void **state)
-{
-	struct node_link link;
-
-	(void)state;
-	node_link_begin(&link);
-	for (uint64_t id = 101; id <= 103; id++)
-		link.sent[link.last++ % NODE_LINK_SENT] = id;
-	node_link_arrived(&link); /* two of the predecessor's, one of them lost */
-	assert_int_equal(node_link_lost(&link), NODE_LINK_SHARED);
-	assert_int_equal(node_link_settled(&link, 7), NODE_LINK_SHARED);
-	node_link_arrived(&link); /* 101 */
-	assert_int_equal(node_link_settled(&link, 101), NODE_LINK_SHARED);
-	assert_int_equal(node_link_lost(&link), 102); /* now we know */
-	node_link_end(&link);
-
-	node_link_begin(&link);
-	for (uint64_t id = 101; id <= 103; id++)
-		link.sent[link.last++ % NODE_LINK_SENT] = id;
-	assert_int_equal(node_link_lost(&link), NODE_LINK_SHARED); /* 101, but who knows */
-	node_link_arrived(&link);                                  /* 102 */
-	assert_int_equal(node_link_settled(&link, 102), 101);
-	assert_int_equal(node_link_settled(&link, 102), NODE_LINK_SHARED);
-	node_link_end(&link);
-}
-
 static void test_closed_server_gets_nobody(void **state)
 {
 	uint32_t listener;
@@ -1023,7 +995,6 @@ int main(void)
 		TEST(test_client_is_ours_until_acknowledged),
 		TEST(test_refused_client_is_kept),
 		TEST(test_lost_handle_is_the_right_one),
-		TEST(test_lost_handle_after_take_over),
 		TEST(test_closed_server_gets_nobody),
 		TEST(test_worker_is_told_to_leave_once),
 		TEST(test_leaving_worker_is_answered),

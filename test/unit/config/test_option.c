@@ -14,7 +14,6 @@
 
 #include "config/config.h"
 #include "config/ini.h"
-#include "config/nearest.h"
 #include "config/option.h"
 
 union any_section {
@@ -372,28 +371,6 @@ static void max_is_what_this_process_may_use(void **state)
 	option_end_all(&option_tables[SECTION_POOL], &object);
 }
 
-static const char *nearest_option(const char *wanted)
-{
-	struct nearest nearest = nearest_begin(wanted);
-
-	for (size_t i = 0; i < option_tables[SECTION_POOL].count; i++)
-		nearest_offer(&nearest, option_tables[SECTION_POOL].rows[i].name);
-	return nearest.best;
-}
-
-static void mistyped_names_are_recognised(void **state)
-{
-	(void)state;
-	assert_string_equal(nearest_option("comand"), "command");
-	assert_string_equal(nearest_option("cmomand"), "command");
-	assert_string_equal(nearest_option("instance"), "instances");
-	assert_string_equal(nearest_option("env"), "environment");
-	assert_string_equal(nearest_option("on_dwon"), "on_down");
-	assert_string_equal(nearest_option("restart_delay_maximum"), "restart_delay_max");
-	assert_null(nearest_option("xyzzy"));
-	assert_null(nearest_option(""));
-}
-
 static void no_option_has_the_name_of_another(void **state)
 {
 	(void)state;
@@ -417,7 +394,6 @@ int main(void)
 		cmocka_unit_test(lists_grow_and_are_reset),
 		cmocka_unit_test(weights_lose_no_bit),
 		cmocka_unit_test(max_is_what_this_process_may_use),
-		cmocka_unit_test(mistyped_names_are_recognised),
 		cmocka_unit_test(no_option_has_the_name_of_another),
 	};
 
