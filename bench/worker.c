@@ -57,8 +57,9 @@ static void connection_begin(struct worker *worker, int fd)
 
 static void connection_end(struct worker *worker, struct connection **connection)
 {
-	/* Limpet may still hold its copy of the socket: close(2) alone would leave it in the epoll
-	 * set. */
+	/* Limpet may still hold its copy of the socket: close(2) alone would neither end the
+	 * connection nor leave the epoll set. */
+	shutdown((*connection)->fd, SHUT_WR);
 	epoll_ctl(worker->epoll, EPOLL_CTL_DEL, (*connection)->fd, NULL);
 	close((*connection)->fd);
 	free(*connection);

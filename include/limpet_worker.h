@@ -53,7 +53,8 @@
  *             Close the socket first, if it came; it must not have been read or written.
  *
  * Limpet closes its copy when it has read the acknowledgement. Until then your close(2) does not end the
- * connection, and does not take the socket out of an epoll set: use EPOLL_CTL_DEL first.
+ * connection, and does not take the socket out of an epoll set: use shutdown(2) and EPOLL_CTL_DEL first, as
+ * good servers do anyway.
  *
  * Answers may be sent in any order. EAGAIN: wait until the link is writable; Limpet always reads.
  * EPIPE or ECONNRESET: Limpet is gone, so nobody else can serve the client: he is yours.

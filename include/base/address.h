@@ -47,8 +47,8 @@ void peer_set(struct peer *peer, const struct sockaddr *address, socklen_t lengt
 uint16_t address_port(const struct address *address); /* 0 where there is none */
 bool address_equal(const struct address *a, const struct address *b);
 
-/* The affinity key: canonical bytes only (a tag, then 4 or 16; v4-mapped v6 is v4; never port, scope
- * or padding), cut to prefix4/prefix6 bits, hashed by XXH3-64 under `seed`. */
+/* The affinity key: canonical bytes only (a tag, then 4 or 16; v4-mapped v6 is v4; never port,
+ * scope or padding), cut to prefix4/prefix6 bits, hashed by XXH3-64 under `seed`. */
 uint64_t peer_key(const struct peer *peer, unsigned prefix4, unsigned prefix6, uint64_t seed);
 
 /* A list of CIDR blocks; a v4 block matches v4 and v4-mapped clients alike. */

@@ -13,17 +13,23 @@ struct error {
 	char text[1024];
 };
 
-/* Formats the sentence; a longer one is cut. Always returns false, so that a function can end
- * with `return error_set(e, ...)`. */
-static inline bool __attribute__((format(printf, 2, 3)))
-error_set(struct error *e, const char *format, ...)
+static inline void __attribute__((format(printf, 2, 3)))
+error_write(struct error *e, const char *format, ...)
 {
 	va_list ap;
 
 	va_start(ap, format);
 	vsnprintf(e->text, sizeof e->text, format, ap);
 	va_end(ap);
+}
+
+static inline bool error_false(void)
+{
 	return false;
 }
+
+/* Formats the sentence; a longer one is cut. Always false, so that a function can end with
+ * `return error_set(e, ...)`; a macro, so that compilers and analysers know that it is. */
+#define error_set(e, ...) (error_write(e, __VA_ARGS__), error_false())
 
 #endif

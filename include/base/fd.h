@@ -44,8 +44,8 @@ char *fd_read_all(int fd, size_t limit, size_t *length_r);
 
 #define FD_ARRANGE_MOST 64
 
-/* In a child before exec: descriptors sources[i] become 3+i (without close-on-exec), everything above
- * is closed on exec. `sources` may overlap the targets in any order; at most FD_ARRANGE_MOST.
+/* In a child before exec: descriptors sources[i] become 3+i (without close-on-exec), everything
+ * above is closed on exec. `sources` may overlap the targets in any order; at most FD_ARRANGE_MOST.
  * Only async-signal-safe calls. -1 with errno. */
 int fd_arrange(const int *sources, size_t count);
 

@@ -8,14 +8,24 @@
 #include <stddef.h>
 
 /* ALERT is for what must never happen; the test suite fails on any unexpected one. */
-enum log_level { LOG_ALERT, LOG_ERROR, LOG_WARNING, LOG_NOTICE, LOG_INFO, LOG_DEBUG };
-enum log_format { LOG_TEXT, LOG_JSON };
+enum log_level {
+	LOG_ALERT,
+	LOG_ERROR,
+	LOG_WARNING,
+	LOG_NOTICE,
+	LOG_INFO,
+	LOG_DEBUG
+};
+enum log_format {
+	LOG_TEXT,
+	LOG_JSON
+};
 
 struct log_settings {
-	enum log_level level;   /* lines above it are not written */
+	enum log_level level; /* lines above it are not written */
 	enum log_format format;
-	const char *role;       /* "supervisor", "acceptor", ...: the subject of subjectless lines */
-	bool priority;          /* put "<n>" in front, as journald wants (JOURNAL_STREAM) */
+	const char *role; /* "supervisor", "acceptor", ...: the subject of subjectless lines */
+	bool priority;    /* put "<n>" in front, as journald wants (JOURNAL_STREAM) */
 };
 
 /* Settings are copied; `role` must outlive the process. May be called again (reload). */
@@ -46,13 +56,14 @@ void log_line(enum log_level level, const char *subject, const char *format, ...
 			log_line(LOG_DEBUG, NULL, __VA_ARGS__);                                    \
 	} while (0)
 
-/* The impossible: one ALERT line, then the process ends with abort(); its supervisor restarts it. */
+/* The impossible: one ALERT line, then the process ends with abort(); its supervisor restarts it.
+ */
 void fatal(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
 /* A worker's line: formatted like ours, the worker's text escaped and bounded. `stream` is
- * "stdout" or "stderr". Returns the length written to `out` (newline included, always < size). */
-size_t log_format_worker_line(char *out, size_t size, const char *subject, const char *stream,
-	const char *text, size_t length);
+ * "stdout" or "stderr". Returns the length written to `line` (newline included, always < size). */
+size_t log_format_worker_line(char *line, size_t size, const char *subject, const char *stream,
+			      const char *text, size_t length);
 
 /* At most one line per second from one place: `static struct log_limit l; if (log_limit_pass(&l))`.
  * Lines held back are counted; `suppressed` is their number since the last that passed. */

@@ -1,5 +1,5 @@
-/* Why: a line of the log is made of foreign bytes as well as of ours; here they are put together and
- * escaped, so that no worker and no client can forge a line, a field, or a terminal sequence.
+/* Why: a line of the log is made of foreign bytes as well as of ours; here they are put together
+ * and escaped, so that no worker and no client can forge a line, a field, or a terminal sequence.
  * Source: RFC 8259 section 7, RFC 3629. SPDX-License-Identifier: ISC */
 #ifndef BASE_LOG_TEXT_H
 #define BASE_LOG_TEXT_H
@@ -25,7 +25,7 @@ enum log_text_kind {
 void log_text_add(struct log_text *out, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 void log_text_escape(struct log_text *out, enum log_text_kind kind, const char *text,
-	size_t length);
+		     size_t length);
 
 /* Ends the line with `tail` (shorter than LOG_TEXT_TAIL - 3). */
 void log_text_end(struct log_text *out, const char *tail);

@@ -29,6 +29,7 @@ struct listener_spec {
 	struct address local;
 	int type;          /* SOCK_STREAM, SOCK_DGRAM */
 	bool v6only;
+	bool reuse;        /* SOCK_DGRAM: shares its port knowingly (SO_REUSEADDR) */
 	bool dual_fallback;/* [::] becomes 0.0.0.0 where the kernel has no IPv6 */
 	unsigned backlog;
 	unsigned mode;     /* of a path; 0: 0666 & ~umask */

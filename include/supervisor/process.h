@@ -25,6 +25,7 @@ struct process_identity {
 
 struct process_spec {
 	char *const *argv;         /* argv[0] is looked up in PATH of `envp` unless it has a slash */
+	const char *path;          /* of the program where argv[0] is only its name; else NULL */
 	char *const *envp;
 	const char *directory;     /* NULL: ours */
 	int fds[PROCESS_FDS_MAX];  /* become descriptors 3, 4, ... */

@@ -229,8 +229,8 @@ static void on_message(struct channel *channel, const struct message *message, i
 
 static void end(struct acceptor *a)
 {
+	delivery_free(&a->delivery); /* its clients name their listeners */
 	door_free(&a->door);
-	delivery_free(&a->delivery);
 	channel_free(&a->channel);
 	event_free(a->orphan_check);
 	event_base_free(a->base);

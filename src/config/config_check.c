@@ -196,7 +196,7 @@ static bool check_words(const char *command, struct error *e)
 
 static bool check_command(struct config *config, struct pool_config *pool, struct error *e)
 {
-	struct error sentence;
+	struct error sentence = { .text = "" };
 
 	if (command_escapes_check(pool->command, &sentence) &&
 	    (pool->shell || check_words(pool->command, &sentence)))
@@ -207,7 +207,7 @@ static bool check_command(struct config *config, struct pool_config *pool, struc
 
 static bool check_directory(struct config *config, struct pool_config *pool, struct error *e)
 {
-	struct error sentence;
+	struct error sentence = { .text = "" };
 
 	if (command_escapes_check(pool->directory, &sentence))
 		return true;
@@ -217,7 +217,7 @@ static bool check_directory(struct config *config, struct pool_config *pool, str
 
 static bool check_environment(struct config *config, struct pool_config *pool, struct error *e)
 {
-	struct error sentence;
+	struct error sentence = { .text = "" };
 
 	for (size_t i = 0; i < pool->environment.count; i++) {
 		const char *item = pool->environment.items[i];

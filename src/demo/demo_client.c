@@ -6,6 +6,7 @@
 #include <event2/event_struct.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
@@ -45,6 +46,7 @@ static void end(struct demo_client **client)
 	event_del(&c->readable);
 	event_del(&c->writable);
 	event_del(&c->deadline);
+	shutdown(c->fd, SHUT_WR); /* goodbye at once, although Limpet may still hold its copy */
 	fd_close(&c->fd);
 	buffer_free(&c->in);
 	buffer_free(&c->out);

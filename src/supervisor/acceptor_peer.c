@@ -127,6 +127,7 @@ static struct listener *open_asked(struct supervisor *s, const struct message_op
 		.local = o->local,
 		.type = (int)o->type,
 		.v6only = o->v6only,
+		.reuse = o->reuse,
 		.dual_fallback = o->dual_fallback,
 		.backlog = o->backlog ? o->backlog : 511,
 		.mode = o->mode,
@@ -152,7 +153,7 @@ static void on_open(struct supervisor *s, const struct message *message)
 		refuse(s, o->request, EINVAL);
 		return;
 	}
-	if (listener_count(s) < LISTENERS_MAX)
+	if (s->state < DRAINING && listener_count(s) < LISTENERS_MAX)
 		l = o->inherited >= 0 ? take_inherited(s, o, &error) : open_asked(s, o, &error);
 	if (!l) {
 		refuse(s, o->request, error);

@@ -97,7 +97,7 @@ static bool bind_sentence(const struct address *address, const char *name, int t
 }
 
 /* Options, bind and listen of a TCP or UDP socket. -1 with errno. SO_REUSEADDR on UDP would let two
- * programs share a port, so only TCP gets it. */
+ * programs share a port: only who asks for that gets it. */
 static int open_inet(const struct listener_spec *spec, const struct address *address)
 {
 	const int family = address->any.sa_family;
@@ -105,7 +105,7 @@ static int open_inet(const struct listener_spec *spec, const struct address *add
 
 	if (fd < 0)
 		return -1;
-	if (spec->type == SOCK_STREAM && option(fd, SOL_SOCKET, SO_REUSEADDR, 1) < 0)
+	if ((spec->type == SOCK_STREAM || spec->reuse) && option(fd, SOL_SOCKET, SO_REUSEADDR, 1) < 0)
 		goto failed;
 	if (family == AF_INET6 && option(fd, IPPROTO_IPV6, IPV6_V6ONLY, spec->v6only) < 0)
 		goto failed;

@@ -205,7 +205,8 @@ static char *join(const char *directory, size_t length, const char *name)
 
 static void find_program(struct plan *plan)
 {
-	const char *name = plan->spec->argv[0], *path = variable(plan->spec->envp, "PATH");
+	const char *name = plan->spec->path ? plan->spec->path : plan->spec->argv[0];
+	const char *path = variable(plan->spec->envp, "PATH");
 	size_t n = 0;
 
 	if (strchr(name, '/')) {

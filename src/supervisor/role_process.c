@@ -23,8 +23,8 @@ static struct role_process *role_of(struct child *child)
 
 static bool prepare(struct child *child, struct process_spec *spec, struct error *e)
 {
-	static char self[] = "/proc/self/exe";
-	static char *argv[3] = { self, NULL, NULL };
+	static char name[] = "limpet";
+	static char *argv[3] = { name, NULL, NULL };
 	static const char *const names[] = { "PATH",         "TZ",
 					     "LANG",         "JOURNAL_STREAM",
 					     "ASAN_OPTIONS", "UBSAN_OPTIONS",
@@ -42,6 +42,7 @@ static bool prepare(struct child *child, struct process_spec *spec, struct error
 	environment_set(&role->environment, "LIMPET_ROLE", role->description->name);
 	argv[1] = (char *)(uintptr_t)role->description->argument;
 	spec->argv = argv;
+	spec->path = "/proc/self/exe";
 	spec->envp = role->environment.items;
 	spec->fds[ROLE_FD_CHANNEL - 3] = role->far_channel;
 	spec->fds[ROLE_FD_CONFIG - 3] = s->config_fd;

@@ -226,7 +226,7 @@ bool setup_all(struct supervisor *s, struct error *e)
 	return good;
 }
 
-void setup_undo(struct supervisor *s)
+void setup_close_listeners(struct supervisor *s)
 {
 	struct listener *l;
 
@@ -234,6 +234,11 @@ void setup_undo(struct supervisor *s)
 		TAILQ_REMOVE(&s->listeners, l, link);
 		listener_close(&l);
 	}
+}
+
+void setup_undo(struct supervisor *s)
+{
+	setup_close_listeners(s);
 	for (size_t i = 0; i < s->inherited_count; i++)
 		fd_close(&s->inherited[i]);
 	pid_file_drop();

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "supervisor/manager.h"
 #include "supervisor/role_process.h"
+#include "supervisor/setup.h"
 
 /* After SIGINT nobody wants to wait long for workers that ignore their stop signal. */
 #define INTERRUPT_STOP_MS 3000
@@ -73,6 +74,9 @@ void shutdown_enter(struct supervisor *s)
 	case DRAINING:
 		manager_stopping();
 		supervisor_tell_acceptor(s, &drain, -1);
+		/* The acceptor empties its copies and closes them; with ours open the kernel would
+		 * go on taking clients whom nobody serves. */
+		setup_close_listeners(s);
 		event_add(s->deadline, &limit);
 		return;
 	case STOPPING:

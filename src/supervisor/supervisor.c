@@ -3,6 +3,7 @@
 #include "supervisor/supervisor.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,6 +89,23 @@ static bool start_is_over(const struct supervisor *s, size_t *ready_r)
 	return over;
 }
 
+/* -d: whoever started us goes on, and nothing of his terminal stays with us unless the log goes
+ * there. */
+static void let_parent_go(struct supervisor *s)
+{
+	int null;
+
+	if (write(s->settings.readiness, "r", 1) < 0)
+		log_warning("the parent that waited for us is gone: %s", strerror(errno));
+	fd_close(&s->settings.readiness);
+	if (!s->config->limpet.log_file[0])
+		return;
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int fd = 0; null >= 0 && fd <= 2; fd++)
+		dup2(null, fd);
+	fd_close(&null);
+}
+
 static void say_ready(struct supervisor *s, size_t ready)
 {
 	char where[512];
@@ -96,9 +114,8 @@ static void say_ready(struct supervisor *s, size_t ready)
 	log_notice("ready: %zu of %zu workers, listening on %s; stop with Ctrl-C or kill %d", ready,
 		   s->worker_count, where, (int)getpid());
 	manager_ready("serving");
-	if (s->settings.readiness >= 0 && write(s->settings.readiness, "r", 1) < 0)
-		log_warning("the parent that waited for us is gone: %s", strerror(errno));
-	fd_close(&s->settings.readiness);
+	if (s->settings.readiness >= 0)
+		let_parent_go(s);
 }
 
 static void tell_manager(const struct supervisor *s, size_t ready)

@@ -4,6 +4,7 @@
 #include <config.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -74,10 +75,13 @@ struct event_base *role_begin(const char *name, struct config **config_r,
 			      struct channel **channel_r, channel_handler *handler, void *arg)
 {
 	struct log_settings early = { .level = LOG_INFO, .role = name };
+	char title[16];
 	struct event_base *base;
 	int channel = ROLE_FD_CHANNEL;
 
 	log_setup(&early);
+	snprintf(title, sizeof title, "limpet-%s", name); /* ps would show "exe" */
+	prctl(PR_SET_NAME, title);
 	ignore_signals();
 	hide_memory();
 	*config_r = read_config();
