@@ -45,6 +45,10 @@ struct process {
 	int report;
 };
 
+/* Our own soft limit of open files becomes the hard one; workers still get what we were started with, since
+ * programs that use select(2) rely on it. */
+void process_raise_limit(void);
+
 /* Looks a user and group up ("" group: the user's primary one). */
 bool process_identify(const char *user, const char *group, struct process_identity *identity_r, struct error *e);
 

@@ -41,6 +41,21 @@ struct plan {
 	int report;
 };
 
+/* What we were started with. */
+static struct rlimit files_at_start = { .rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY };
+static bool files_were_raised;
+
+void process_raise_limit(void)
+{
+	struct rlimit most;
+
+	if (files_were_raised || getrlimit(RLIMIT_NOFILE, &files_at_start) < 0)
+		return;
+	most = files_at_start;
+	most.rlim_cur = most.rlim_max;
+	files_were_raised = setrlimit(RLIMIT_NOFILE, &most) == 0;
+}
+
 bool process_identify(const char *user, const char *group, struct process_identity *identity_r,
 		      struct error *e)
 {
@@ -103,6 +118,8 @@ static void set_limits(const struct plan *plan)
 	const struct process_spec *spec = plan->spec;
 	struct rlimit files;
 
+	if (files_were_raised)
+		setrlimit(RLIMIT_NOFILE, &files_at_start);
 	set_limit(plan, RLIMIT_NOFILE, spec->rlimit_nofile, "rlimit_nofile");
 	set_limit(plan, RLIMIT_CORE, spec->rlimit_core, "rlimit_core");
 	if (spec->nice != 0 && setpriority(PRIO_PROCESS, 0, spec->nice) < 0)

@@ -120,6 +120,26 @@ static bool check_commands(const struct supervisor *s, struct error *e)
 	return true;
 }
 
+static unsigned long somaxconn(void)
+{
+	unsigned long value = 4096;
+	FILE *in = fopen("/proc/sys/net/core/somaxconn", "re");
+
+	if (in && fscanf(in, "%lu", &value) != 1)
+		value = 4096;
+	if (in)
+		fclose(in);
+	return value;
+}
+
+/* The kernel cuts a backlog without a word. */
+static void check_backlog(const struct listen_config *config)
+{
+	if (config->backlog > somaxconn())
+		log_warning("listen %s: backlog = %llu is cut to %lu: raise net.core.somaxconn",
+			    config->name, (unsigned long long)config->backlog, somaxconn());
+}
+
 static bool open_one(struct supervisor *s, size_t index, const struct address *address,
 		     struct error *e)
 {
@@ -153,6 +173,7 @@ static bool open_listeners(struct supervisor *s, struct error *e)
 	for (size_t i = 0; i < s->config->listen_count; i++) {
 		const struct address_list *bind = &s->config->listens[i].bind;
 
+		check_backlog(&s->config->listens[i]);
 		for (size_t b = 0; b < bind->count; b++) {
 			if (!open_one(s, i, &bind->items[b], e))
 				return false;
@@ -213,12 +234,15 @@ static bool open_logs(struct supervisor *s, struct error *e)
 
 bool setup_all(struct supervisor *s, struct error *e)
 {
+	bool good;
+
+	process_raise_limit();
 	/* The log file last of what can fail for the person at the terminal: until then errors go
 	 * to his screen. */
-	bool good = check_commands(s, e) && pid_file_take(s->config->limpet.pid_file, e) &&
-		    identify(s, e) && load_seed(s, e) && runtime_directory(s, e) &&
-		    open_listeners(s, e) && share_config(s, e) && make_counters(s, e) &&
-		    open_logs(s, e) && make_workers(s, e);
+	good = check_commands(s, e) && pid_file_take(s->config->limpet.pid_file, e) &&
+	       identify(s, e) && load_seed(s, e) && runtime_directory(s, e) &&
+	       open_listeners(s, e) && share_config(s, e) && make_counters(s, e) &&
+	       open_logs(s, e) && make_workers(s, e);
 
 	if (!good)
 		s->worker_count = 0;

@@ -4,12 +4,12 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "supervisor/manager.h"
+#include "supervisor/orphans.h"
 #include "supervisor/role_process.h"
 #include "supervisor/setup.h"
 
@@ -136,32 +136,6 @@ static void reopen_logs(void)
 		log_error("SIGUSR1: %s: going on with the old log", e.text);
 }
 
-static bool is_ours(const struct supervisor *s, pid_t pid)
-{
-	if (pid == s->acceptor.child.process.pid || pid == s->warden.child.process.pid)
-		return true;
-	for (size_t i = 0; i < s->worker_count; i++) {
-		if (pid == s->workers[i].child.process.pid)
-			return true;
-	}
-	return false;
-}
-
-/* As pid 1 we inherit orphans. Our own children are left to their pidfds: their death is seen in
- * one place only. */
-static void reap_orphans(const struct supervisor *s)
-{
-	siginfo_t info;
-
-	while (getpid() == 1) {
-		info.si_pid = 0;
-		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0 ||
-		    is_ours(s, info.si_pid))
-			return;
-		waitpid(info.si_pid, NULL, WNOHANG);
-	}
-}
-
 static void on_signal(evutil_socket_t number, short what, void *arg)
 {
 	struct supervisor *s = arg;
@@ -185,7 +159,7 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
 		log_notice("SIGHUP: this version cannot reload its configuration: ignored");
 		break;
 	case SIGCHLD:
-		reap_orphans(s);
+		orphans_reap(s);
 		break;
 	}
 }

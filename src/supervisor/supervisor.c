@@ -13,9 +13,8 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "supervisor/manager.h"
-#include "supervisor/pid_file.h"
+#include "supervisor/orphans.h"
 #include "supervisor/role_process.h"
-#include "supervisor/seed.h"
 #include "supervisor/setup.h"
 #include "supervisor/shutdown.h"
 #include "wire/role.h"
@@ -130,6 +129,7 @@ void supervisor_review(struct supervisor *s)
 {
 	size_t ready;
 
+	orphans_reap(s);
 	if (s->state >= DRAINING) {
 		shutdown_review(s);
 		return;

@@ -1,5 +1,5 @@
-/* Why: a seat's window and queue hold the clients that nobody else knows of: what falls out of them is a
- * connection that hangs for ever. SPDX-License-Identifier: ISC */
+/* Why: a seat's window and queue hold the clients that nobody else knows of: what falls out of them
+ * is a connection that hangs for ever. SPDX-License-Identifier: ISC */
 #include "field.h"
 
 /* Worry: ids of two acceptors, or of two generations, are taken for each other. */
@@ -38,7 +38,8 @@ static void test_ids(void **state)
 	field_over();
 }
 
-/* Worry: one client that stays unacknowledged blocks the window for ever, or is overwritten in it. */
+/* Worry: one client that stays unacknowledged blocks the window for ever, or is overwritten in it.
+ */
 static void test_the_slow_one(void **state)
 {
 	static int own[600];
@@ -136,7 +137,8 @@ static void test_slots_up(void **state)
 	field_over();
 }
 
-/* Worry: a worker that says it leaves gets clients still, or the supervisor does not learn of it. */
+/* Worry: a worker that says it leaves gets clients still, or the supervisor does not learn of it.
+ */
 static void test_leaving(void **state)
 {
 	unsigned address;
@@ -160,12 +162,9 @@ int main(void)
 {
 	const struct log_settings quiet = { .level = LOG_ALERT, .role = "test" };
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ids),
-		cmocka_unit_test(test_the_slow_one),
-		cmocka_unit_test(test_orphans),
-		cmocka_unit_test(test_bad_socket),
-		cmocka_unit_test(test_slots_up),
-		cmocka_unit_test(test_leaving),
+		cmocka_unit_test(test_ids),      cmocka_unit_test(test_the_slow_one),
+		cmocka_unit_test(test_orphans),  cmocka_unit_test(test_bad_socket),
+		cmocka_unit_test(test_slots_up), cmocka_unit_test(test_leaving),
 	};
 
 	field_all_descriptors();

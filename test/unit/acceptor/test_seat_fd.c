@@ -1,8 +1,9 @@
-/* Why: what lies on a worker's link is a promise to programs in any language, and what comes back from it
- * is not to be trusted. SPDX-License-Identifier: ISC */
+/* Why: what lies on a worker's link is a promise to programs in any language, and what comes back
+ * from it is not to be trusted. SPDX-License-Identifier: ISC */
 #include "field.h"
 
-/* Worry: the worker gets another client's socket, or not the addresses that limpet_worker.h promises. */
+/* Worry: the worker gets another client's socket, or not the addresses that limpet_worker.h
+ * promises. */
 static void test_a_client_arrives(void **state)
 {
 	struct limpet_client client;
@@ -134,7 +135,8 @@ static void test_many_answers_at_once(void **state)
 	field_over();
 }
 
-/* Worry: a worker that closes its link leaves us in a loop at its end of file, or with its descriptor. */
+/* Worry: a worker that closes its link leaves us in a loop at its end of file, or with its
+ * descriptor. */
 static void test_link_closed(void **state)
 {
 	(void)state;
