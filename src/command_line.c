@@ -55,11 +55,9 @@ void command_line_help(void)
 {
 	fputs("Limpet " PACKAGE_VERSION ": sticky-session TCP load balancer and worker supervisor\n"
 	      "\n"
-	      "  limpet [-c] FILE                                 run what FILE configures, in the "
-	      "foreground\n"
-	      "  limpet run [-b ADDR]... [-i N] -- COMMAND...     run N copies of one command\n"
-	      "  limpet demo [-b ADDR]                            run a demonstration on "
-	      "http://" DEMO_ADDRESS "\n"
+	      "  limpet [-c] FILE                              run what FILE configures\n"
+	      "  limpet run [-b ADDR]... [-i N] -- COMMAND...  run N copies of one command\n"
+	      "  limpet demo [-b ADDR]                         show it on http://" DEMO_ADDRESS "\n"
 	      "\n"
 	      "  -c, --config FILE    configuration (default " DEFAULT_FILE ")\n"
 	      "  -t, --test           check the configuration and exit\n"
@@ -71,14 +69,13 @@ void command_line_help(void)
 	      "  -V, --version        print versions and exit\n"
 	      "\n"
 	      "for run and demo:\n"
-	      "  -b, --bind ADDR      host:port, [v6]:port, :port or unix:/path; may be repeated.\n"
-	      "                       Without it a Node application gets the ports that it asks "
-	      "for.\n"
-	      "  -i, --instances N    number of workers, or max: one per processor (default max)\n"
+	      "  -b, --bind ADDR      host:port, [v6]:port, :port or unix:/path; repeatable.\n"
+	      "                       Without it Node applications get the ports they ask for.\n"
+	      "  -i, --instances N    number of workers; max, the default: one per CPU\n"
 	      "      --name NAME      name of the pool (default app)\n"
 	      "\n"
-	      "TERM stops gracefully (twice: now), INT quickly, QUIT without a deadline, USR1 "
-	      "opens logs again.\n"
+	      "TERM stops gracefully (twice: now), INT quickly, QUIT without a deadline,\n"
+	      "USR1 opens logs again.\n"
 	      "Manual: limpet(1), limpet.ini(5), limpet_worker(3).\n",
 	      stdout);
 }
@@ -163,7 +160,7 @@ static bool read_options(struct wishes *w, int argc, char **argv, const char *le
 	int letter;
 
 	opterr = 0;
-	optind = 1;
+	optind = 0; /* glibc: begin anew, and forget the rest of an earlier word */
 	while ((letter = getopt_long(argc, argv, letters, long_options, NULL)) != -1) {
 		if (letter == '?' && optopt)
 			return error_set(e,

@@ -66,13 +66,13 @@ X(DURATION, watchdog_timeout,"0",    0, 86400000,   RESTART, "A ready worker tha
 X(DURATION, min_uptime,     "10s",   0, 86400000,   LIVE,    "A worker that stayed ready this long is well: its failures before that are forgotten.") \
 X(DURATION, restart_delay,  "100ms", 1, 3600000,    LIVE,    "Delay before the second restart in a row (the first is immediate); it doubles from there.") \
 X(DURATION, restart_delay_max,"30s", 1, 86400000,   LIVE,    "Longest delay between restarts.") \
-X(UINT,     max_restarts,   "0",     0, 1000000,    LIVE,    "Failures in a row after which a slot is given up. 0: never.") \
+X(UINT,     max_restarts,   "0",     0, 1000000,    LIVE,    "Most restarts in a row without a healthy time (min_uptime) in between; then the slot is given up. 0: no limit.") \
 X(DURATION, stagger,        "0",     0, 3600000,    LIVE,    "Delay between the first starts of one slot and the next.") \
 X(INT,      nice,           "0",     -20, 19,       RESTART, "Scheduling priority of the workers.") \
 X(RLIMIT,   rlimit_nofile,  "",      0, 0,          RESTART, "Most open files of a worker, or unlimited. Empty: that of Limpet.") \
 X(RLIMIT,   rlimit_core,    "",      0, 0,          RESTART, "Largest core dump of a worker, a size or unlimited. Empty: that of Limpet.") \
 X(UINT,     port,           "0",     0, 65535,      RESTART, "When set, each worker finds port + slot in PORT.") \
-X(CHOICE,   on_down,        "hold",  ON_DOWNS, 0,   LIVE,    "What a client meets whose worker is starting, stopped or full: hold (wait up to queue_timeout, then the next slot of his ranking) or failover (the next slot at once). A slot whose restarts keep failing is passed over at once.") \
+X(CHOICE,   on_down,        "hold",  ON_DOWNS, 0,   LIVE,    "What a client meets whose worker is starting, stopped or stuck (stall_timeout): hold (wait up to queue_timeout, then the next slot of its ranking) or failover (the next slot at once). A worker that is merely busy keeps its clients waiting either way, up to queue_timeout; a slot whose restarts keep failing is passed over at once.") \
 X(DURATION, queue_timeout,  "5s",    1, 3600000,    LIVE,    "Longest time that a client is held for a worker.") \
 X(UINT,     max_queue,      "1024",  1, 1000000,    LIVE,    "Most clients held for one slot; further ones go to the next slot.") \
 X(DURATION, stall_timeout,  "1s",    0, 3600000,    LIVE,    "A worker that leaves a client unacknowledged for this long counts as down until it acknowledges again. 0: never.")

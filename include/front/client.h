@@ -24,7 +24,7 @@ struct client {
 	uint64_t key;         /* affinity */
 	uint64_t id;          /* of its present delivery; 0: not sent */
 	int64_t accepted_us;  /* monotonic; set by the door, whose clock is read once per burst */
-	int64_t deadline_ms;  /* end of holding; fixed at the first hold, 0 before */
+	int64_t deadline_ms;  /* end of holding; fixed when it is first placed, 0 before */
 	int64_t sent_ms;      /* of the present delivery */
 	struct peer peer;
 	int fd;               /* non-blocking, close-on-exec */

@@ -50,7 +50,7 @@ enum slot_event {
 /* Times in ms. */
 struct slot_policy {
 	int64_t start_timeout, stop_timeout, min_uptime, restart_delay, restart_delay_max;
-	unsigned max_restarts; /* 0: never give up */
+	unsigned max_restarts; /* in a row; 0: never give up */
 	int stop_signal;
 	bool kill_group;
 };
@@ -77,7 +77,6 @@ struct slot {
 	enum slot_state state;
 	bool wanted;             /* shall run: an exit is followed by a start */
 	bool voluntary;          /* this generation said that it leaves */
-	bool ended_by_us;        /* this generation got a signal from us */
 	uint64_t generation;     /* counts starts; 0: never started */
 	int64_t started_ms, ready_ms; /* of this generation */
 	int64_t drain_ms;        /* time for SLOT_DRAIN; SLOT_NO_TIMER: no deadline */

@@ -206,7 +206,8 @@ static void orphaned(struct acceptor *a)
 		door_close(a->door);
 	}
 	delivery_stop(a->delivery, on_orphan_idle, a);
-	a->orphan_deadline_ms = clock_now_ms() + a->config->limpet.drain_timeout;
+	/* A little before the warden kills what is left. */
+	a->orphan_deadline_ms = clock_now_ms() + a->config->limpet.drain_timeout * 9 / 10;
 	event_active(a->orphan_check, EV_TIMEOUT, 0);
 }
 

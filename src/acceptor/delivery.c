@@ -375,7 +375,7 @@ static void pool_end(struct delivery_pool *pool)
 	struct client_queue rest = TAILQ_HEAD_INITIALIZER(rest);
 	struct client *client;
 
-	/* A last answer may send a client to any queue: those are emptied when all links are closed. */
+	/* A last answer may fill any queue: they are emptied when all links are closed. */
 	for (size_t s = 0; s < pool->config->instances; s++) {
 		if (pool->seats[s].state != SEAT_EMPTY)
 			seat_close(&pool->seats[s], &rest);

@@ -129,7 +129,7 @@ bool seat_is_full(const struct seat *seat)
 
 void seat_close(struct seat *seat, struct client_queue *orphans)
 {
-	seat_move(seat, SEAT_STARTING); /* whatever the last answers say, nothing more is sent */
+	seat_move(seat, SEAT_LEAVING); /* whatever the last answers say, nothing more is sent */
 	for (int i = 0; i < LAST_READS && seat->link >= 0; i++) {
 		if (!seat->kind->readable(seat))
 			close_link(seat);

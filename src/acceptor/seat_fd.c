@@ -123,6 +123,13 @@ static struct mmsghdr *batch(char records[BATCH][ANSWER_MAX])
 	return messages;
 }
 
+/* ECONNRESET is said once, of a worker that died with clients unread: its last answers stand behind
+ * it. */
+static bool is_later(int error)
+{
+	return error == EAGAIN || error == EINTR || error == ECONNRESET;
+}
+
 /* A worker says once that it is ready. Should we die while passing that on, our successor must find
  * it in the link still: it is looked at first and taken out when the supervisor has been told. */
 static bool hear_first_word(struct seat *seat)
@@ -131,7 +138,7 @@ static bool hear_first_word(struct seat *seat)
 	ssize_t n = recv(seat->link, record, sizeof record, MSG_DONTWAIT | MSG_PEEK);
 
 	if (n < 0)
-		return errno == EAGAIN || errno == EINTR;
+		return is_later(errno);
 	if (n == 0)
 		return false;
 	hear(seat, record, (size_t)n);
@@ -149,7 +156,7 @@ static bool readable(struct seat *seat)
 		return hear_first_word(seat);
 	n = recvmmsg(seat->link, messages, BATCH, MSG_DONTWAIT, NULL);
 	if (n < 0)
-		return errno == EAGAIN || errno == EINTR;
+		return is_later(errno);
 	for (int i = 0; i < n; i++) {
 		if (messages[i].msg_len == 0)
 			return false;

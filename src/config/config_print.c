@@ -68,24 +68,37 @@ static void print_sample_row(const struct option *option, FILE *out)
 		example);
 }
 
-static void print_sample_section(const char *head, enum section_kind kind, FILE *out)
+/* What a section is for; the headings are those of the sample. */
+static const struct {
+	const char *head, *help;
+} samples[] = {
+	[SECTION_LIMPET] = { "limpet", "The program itself: user, files, log, and the end." },
+	[SECTION_LISTEN] = { "listen:http",
+			     "Where clients come in: one section per set of addresses with its "
+			     "rules. The name behind the colon is yours." },
+	[SECTION_POOL] = { "pool:app", "The workers: one section per program. Its name stands in "
+				       "the log, as in app/3 for slot 3." },
+};
+
+static void print_sample_section(enum section_kind kind, FILE *out)
 {
 	const struct option_table *table = &option_tables[kind];
 
-	fprintf(out, "\n[%s]\n", head);
+	fputs("\n\n", out);
+	print_comment(samples[kind].help, out);
+	fprintf(out, "[%s]\n", samples[kind].head);
 	for (size_t i = 0; i < table->count; i++)
 		print_sample_row(&table->rows[i], out);
 }
 
 void config_print_sample(FILE *out)
 {
-	fputs("# limpet.ini: every option with its default. Printed from the option tables; "
-	      "limpet.ini(5)\n"
-	      "# tells the grammar. Lines that begin with ; or # are comments.\n",
+	fputs("# limpet.ini: every option with its default. The two without a ; in front must be "
+	      "given.\n"
+	      "# `limpet -t FILE` checks what you made of it; limpet.ini(5) tells the grammar.\n",
 	      out);
-	print_sample_section("limpet", SECTION_LIMPET, out);
-	print_sample_section("listen:http", SECTION_LISTEN, out);
-	print_sample_section("pool:app", SECTION_POOL, out);
+	for (enum section_kind kind = 0; kind < SECTION_KINDS; kind++)
+		print_sample_section(kind, out);
 }
 
 /* man(7) takes a \ for its own, and - for a hyphen; a line must not begin with . or '. */
@@ -118,13 +131,25 @@ static char *expected_text(const struct option *option)
 	return text;
 }
 
+/* An option without a default stands alone: an example would look like one. */
+static void print_manual_head(const struct option *option, FILE *out)
+{
+	if (!option->standard) {
+		fprintf(out, ".TP\n.BR %s \" (must be given)\"\n", option->name);
+	} else if (*option->standard == '\0') {
+		fprintf(out, ".TP\n.B %s\n", option->name);
+	} else {
+		fprintf(out, ".TP\n.BR %s \" = ", option->name);
+		print_roff(option->standard, out);
+		fputs("\"\n", out);
+	}
+}
+
 static void print_manual_row(const struct option *option, FILE *out)
 {
 	char *expected = expected_text(option);
 
-	fprintf(out, ".TP\n.BR %s \" = ", option->name);
-	print_roff(option_example(option), out);
-	fputs(option->standard ? "\"\n" : "\" (must be given)\n", out);
+	print_manual_head(option, out);
 	print_roff(option->help, out);
 	fputs("\n.br\nExpected: ", out);
 	print_roff(expected, out);

@@ -18,6 +18,7 @@
 #include "wire/counter.h"
 
 #define DOOR_BURST           64
+#define DOOR_PATIENCE        4
 #define DOOR_PAUSE_MS        100
 #define KEEPALIVE_INTERVAL_S 10
 #define KEEPALIVE_PROBES     3
@@ -36,6 +37,9 @@ struct gate {
 	TAILQ_ENTRY(gate) link;
 	struct section *section;
 	struct event *event;
+	size_t burst;       /* clients asked for at the next wake-up */
+	unsigned satisfied; /* wake-ups in a row that found that many */
+	size_t failures;    /* in a row, with no client in between */
 	bool is_tcp;
 	bool is_full; /* at max_connections */
 };
@@ -224,36 +228,51 @@ static int take_client(int listener, struct peer *peer)
 	return fd;
 }
 
+/* Asking until the kernel says "no more" costs a call for nothing at each wake-up, so we ask for
+ * about as many as came lately: the event is level-triggered and tells of the rest. */
+static void learn(struct gate *gate, size_t came)
+{
+	if (came < gate->burst) {
+		gate->burst = came > 0 ? came : 1;
+		gate->satisfied = 0;
+	} else if (++gate->satisfied >= DOOR_PATIENCE && gate->burst < DOOR_BURST) {
+		gate->burst *= 2;
+		gate->satisfied = 0;
+	}
+	if (gate->burst > DOOR_BURST)
+		gate->burst = DOOR_BURST;
+}
+
 /* Takes at most `most` clients or failures. Returns how the last call was answered, ANSWER_NEXT
  * where more may be queued, with *number_r the last errno. */
 static enum answer gate_accept(struct gate *gate, size_t most, int *number_r)
 {
 	const int64_t now_us = clock_now_us();
-	bool took_one = false;
+	enum answer answer = ANSWER_NEXT;
+	size_t came = 0;
 
 	*number_r = EAGAIN;
-	for (size_t i = 0; i < most; i++) {
+	for (size_t i = 0; i < most && answer == ANSWER_NEXT; i++) {
 		struct peer peer;
-		enum answer answer;
 		int fd;
 
 		if (gate_closes(gate))
 			return ANSWER_WAIT;
 		fd = take_client(gate->seen.fd, &peer);
 		if (fd >= 0) {
-			took_one = true;
+			came++;
 			admit(gate, &fd, &peer, now_us);
 			continue;
 		}
 		*number_r = errno;
 		answer = answer_to(errno);
-		if (answer != ANSWER_NEXT)
-			return answer;
-		if (errno != EINTR)
+		if (answer == ANSWER_NEXT && errno != EINTR)
 			counter_add(COUNTER_ACCEPT_ERRORS, 1);
 	}
+	learn(gate, came);
+	gate->failures = came > 0 || answer == ANSWER_WAIT ? 0 : gate->failures + most;
 	/* Nothing but failures: an error of the machine that nobody has told us of. */
-	return took_one ? ANSWER_NEXT : ANSWER_PAUSE;
+	return answer == ANSWER_NEXT && gate->failures >= DOOR_BURST ? ANSWER_PAUSE : answer;
 }
 
 static void on_clients(evutil_socket_t fd, short what, void *arg)
@@ -263,7 +282,7 @@ static void on_clients(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	switch (gate_accept(gate, DOOR_BURST, &number)) {
+	switch (gate_accept(gate, gate->burst, &number)) {
 	case ANSWER_WAIT:
 	case ANSWER_NEXT:
 		return;
@@ -372,6 +391,7 @@ struct door_listener *door_add(struct door *door, int *fd, uint32_t id, size_t p
 					     .pool = pool,
 					     .fd = fd_take(fd) };
 	gate_name(gate);
+	gate->burst = 1;
 	gate->is_tcp = family == AF_INET || family == AF_INET6;
 	gate->section = section_of(door, config);
 	if (gate->is_tcp) {

@@ -135,6 +135,17 @@ static void set_limits(const struct plan *plan)
 	}
 }
 
+/* What no exec of a role could ever give back. Where we may not (a container without CAP_SETPCAP),
+ * no_new_privs has the same effect. */
+static void drop_bounding_set(const struct plan *plan)
+{
+	if (!plan->spec->sealed)
+		return;
+	for (unsigned long capability = 0; prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0;
+	     capability++)
+		;
+}
+
 /* Groups, group, user; then the proof that there is no way back. */
 static void drop_identity(const struct plan *plan)
 {
@@ -142,6 +153,7 @@ static void drop_identity(const struct plan *plan)
 
 	if (!who->change)
 		return;
+	drop_bounding_set(plan);
 	if (setgroups((size_t)plan->group_count, plan->groups) < 0)
 		die(plan, "setgroups");
 	if (setresgid(who->gid, who->gid, who->gid) < 0)

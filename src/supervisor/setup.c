@@ -62,9 +62,16 @@ static bool make_directory(const char *path, struct error *e)
 		return error_set(e, "runtime_directory %s: %s", path, strerror(errno));
 	if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
 		return error_set(e, "runtime_directory %s is not a directory", path);
-	if (st.st_uid != geteuid() || (st.st_mode & 022))
-		return error_set(e, "runtime_directory %s must be ours and writable by nobody else",
-				 path);
+	if (st.st_uid != geteuid())
+		return error_set(e,
+				 "runtime_directory %s belongs to uid %u and not to us (uid %u): "
+				 "name another directory",
+				 path, st.st_uid, geteuid());
+	if (st.st_mode & 022)
+		return error_set(e,
+				 "runtime_directory %s can be written by others (mode %04o): "
+				 "chmod go-w %s, or name another directory",
+				 path, st.st_mode & 07777u, path);
 	return true;
 }
 

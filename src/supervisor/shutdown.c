@@ -172,8 +172,11 @@ _Static_assert(sizeof caught / sizeof *caught <=
 void shutdown_catch_signals(struct supervisor *s)
 {
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	sigset_t none;
 
 	sigaction(SIGPIPE, &ignore, NULL);
+	sigemptyset(&none); /* whoever started us may have blocked some */
+	sigprocmask(SIG_SETMASK, &none, NULL);
 	for (size_t i = 0; i < sizeof caught / sizeof *caught; i++) {
 		s->signals[i] = evsignal_new(s->base, caught[i], on_signal, s);
 		if (!s->signals[i] || event_add(s->signals[i], NULL) < 0)

@@ -69,7 +69,6 @@ static enum slot_state start(struct slot *slot)
 
 	slot->wanted = true;
 	slot->voluntary = false;
-	slot->ended_by_us = false;
 	slot->restarts += slot->generation > 0;
 	slot->generation++;
 	slot->started_ms = slot->ops->now_ms();
@@ -156,7 +155,6 @@ static enum slot_state over(struct slot *slot)
 
 static enum slot_state kill_it(struct slot *slot)
 {
-	slot->ended_by_us = true;
 	slot->ops->signal(slot, SIGKILL, slot->policy->kill_group);
 	slot->ops->timer(slot, KILL_REMINDER_MS);
 	return SLOT_KILLED;
@@ -193,7 +191,6 @@ static enum slot_state remind(struct slot *slot)
 
 static enum slot_state ask_to_stop(struct slot *slot)
 {
-	slot->ended_by_us = true;
 	slot->ops->route(slot, ROUTE_CLOSED, false);
 	slot->ops->signal(slot, slot->policy->stop_signal, slot->policy->kill_group);
 	slot->ops->timer(slot, slot->stop_ms != SLOT_NO_TIMER ? slot->stop_ms

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "supervisor/worker.h"
@@ -80,17 +81,42 @@ void worker_environment(struct environment *e, const struct worker *w, const cha
 	set_delivery(e, w);
 }
 
+/* With errno. A directory has x bits too. */
+static bool is_program(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0 || access(path, X_OK) < 0)
+		return false;
+	errno = EISDIR;
+	return !S_ISDIR(st.st_mode);
+}
+
+static bool is_directory(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0 || (S_ISDIR(st.st_mode) && access(path, X_OK) < 0))
+		return false;
+	errno = ENOTDIR;
+	return S_ISDIR(st.st_mode);
+}
+
 /* As execvp would look for it. */
-static bool is_in_path(const char *name)
+static bool is_in_path(const struct pool_config *pool, const char *name)
 {
 	const char *path = getenv("PATH");
 	char candidate[4096];
 
+	for (size_t i = 0; i < pool->environment.count; i++) {
+		if (strncmp(pool->environment.items[i], "PATH=", 5) == 0)
+			path = pool->environment.items[i] + 5;
+	}
 	for (path = path ? path : "/usr/bin:/bin"; *path;) {
 		size_t length = strcspn(path, ":");
 
 		snprintf(candidate, sizeof candidate, "%.*s/%s", (int)length, path, name);
-		if (access(candidate, X_OK) == 0)
+		if (is_program(candidate))
 			return true;
 		path += length + (path[length] == ':');
 	}
@@ -102,14 +128,14 @@ static bool is_startable(const struct pool_config *pool, const char *program, st
 	char path[4096];
 
 	if (!strchr(program, '/')) {
-		if (is_in_path(program))
+		if (is_in_path(pool, program))
 			return true;
 		return error_set(e, "pool %s: command: there is no \"%s\" in PATH", pool->name,
 				 program);
 	}
 	snprintf(path, sizeof path, "%s%s%s", program[0] == '/' ? "" : pool->directory,
 		 program[0] == '/' || !pool->directory[0] ? "" : "/", program);
-	if (access(path, X_OK) == 0)
+	if (is_program(path))
 		return true;
 	return error_set(e, "pool %s: command: %s: %s", pool->name, path, strerror(errno));
 }
@@ -121,7 +147,7 @@ bool worker_check(const struct pool_config *pool, struct error *e)
 
 	config_argv_free(&argv);
 	if (good && pool->directory[0] && !strchr(pool->directory, '%') &&
-	    access(pool->directory, X_OK) < 0)
+	    !is_directory(pool->directory))
 		return error_set(e, "pool %s: directory %s: %s", pool->name, pool->directory,
 				 strerror(errno));
 	return good;

@@ -5,7 +5,7 @@
 #include "warden/warden.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,9 +99,13 @@ static void signal_ward(const struct ward *w, int number)
 			  strerror(errno));
 }
 
+/* No member of a group escapes SIGKILL: fork(2) itself fails while it is pending. Dead members that
+ * nobody has reaped yet still count for kill(2), and some init systems take their time. */
 static bool is_over(const struct ward *w)
 {
-	return w->has_ended && !(w->is.group && signal_group(w, 0) == 0);
+	if (!w->has_ended)
+		return false;
+	return !w->is.group || w->state == WARD_KILLED || signal_group(w, 0) < 0;
 }
 
 /* Terminals obey what is printed on them; a worker's bytes may not command ours. */
@@ -232,8 +236,6 @@ static void on_check(evutil_socket_t fd, short what, void *arg)
 		forget(&w);
 		return;
 	}
-	if (w->state == WARD_KILLED) /* what was forked while the signal went round */
-		signal_ward(w, SIGKILL);
 	wait_for(w->check, WARD_CHECK_MS);
 }
 
@@ -313,6 +315,14 @@ static void on_end(evutil_socket_t fd, short what, void *arg)
 	event_base_loopbreak(warden.base);
 }
 
+/* The end of a leader and that of the supervisor may be news of the same turn, in any order. */
+static bool has_ended(const struct ward *w)
+{
+	struct pollfd p = { .fd = w->pidfd, .events = POLLIN };
+
+	return w->has_ended || poll(&p, 1, 0) > 0;
+}
+
 /* Everything ends by itself from here on. Our standard error led to the supervisor; standard output
  * is where it wrote. */
 static void take_over(void)
@@ -323,6 +333,7 @@ static void take_over(void)
 	log_to(STDOUT_FILENO);
 	for (w = TAILQ_FIRST(&warden.wards); w; w = next) {
 		next = TAILQ_NEXT(w, link);
+		w->has_ended = has_ended(w);
 		if (is_over(w)) {
 			forget(&w);
 			continue;

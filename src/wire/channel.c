@@ -18,7 +18,8 @@
 /* A hanging peer must not cost memory without end. */
 #define CHANNEL_QUEUE_MAX 4096
 /* One peer must not keep the loop for itself. */
-#define CHANNEL_BURST 64
+#define CHANNEL_BURST    64
+#define CHANNEL_RETRY_MS 20
 
 /* What lies behind the type in struct message; a longer record is cut by the kernel, and told. */
 #define PAYLOAD_MAX (sizeof(struct message) - offsetof(struct message, BEGIN))
@@ -41,6 +42,8 @@ struct channel {
 	channel_handler *handler;
 	void *arg;
 	struct event *readable, *writable, *gone;
+	struct event *retry; /* too many descriptors in flight: the socket stays writable, time must
+				tell */
 	STAILQ_HEAD(, waiting) queue;
 	unsigned queued;
 	bool busy;  /* in hear: channel_free leaves the end to it */
@@ -138,6 +141,7 @@ static void destroy(struct channel *c)
 	event_free(c->readable);
 	event_free(c->writable);
 	event_free(c->gone);
+	event_free(c->retry);
 	drop_queue(c);
 	fd_close(&c->fd);
 	free(c);
@@ -189,13 +193,33 @@ static bool flush_queue(struct channel *c)
 	return true;
 }
 
+static void flush_or_wait(struct channel *c)
+{
+	struct timeval delay = clock_timeval(CHANNEL_RETRY_MS);
+	bool done = flush_queue(c);
+	int error = errno;
+
+	if (done)
+		event_del(c->writable);
+	else if (is_temporary(error) && error != EAGAIN) {
+		event_del(c->writable);
+		event_add(c->retry, &delay);
+	}
+}
+
 static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	flush_or_wait(arg);
+}
+
+static void on_retry(evutil_socket_t fd, short what, void *arg)
 {
 	struct channel *c = arg;
 
 	(void)fd, (void)what;
-	if (flush_queue(c))
-		event_del(c->writable);
+	if (c->queued > 0)
+		event_add(c->writable, NULL);
 }
 
 static void enqueue(struct channel *c, const void *bytes, size_t length, int fd)
@@ -269,7 +293,9 @@ struct channel *channel_new(struct event_base *base, int *fd, enum channel_side 
 	c->readable = event_new(base, c->fd, EV_READ | EV_PERSIST, on_readable, c);
 	c->writable = event_new(base, c->fd, EV_WRITE | EV_PERSIST, on_writable, c);
 	c->gone = event_new(base, -1, 0, on_gone, c);
-	if (!c->readable || !c->writable || !c->gone || event_add(c->readable, NULL) < 0)
+	c->retry = event_new(base, -1, 0, on_retry, c);
+	if (!c->readable || !c->writable || !c->gone || !c->retry ||
+	    event_add(c->readable, NULL) < 0)
 		fatal("no event for a channel");
 	return c;
 }

@@ -30,7 +30,7 @@ CHROMIUM = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic",
 # What a person would notice: text that leaves its sheet, and sheets that leave the screen.
 OVERFLOWING = """
     const wide = document.documentElement.clientWidth;
-    return [...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > wide + 0.5 ||
+    return [...document.querySelectorAll("body *:not(input)")].filter(e => e.getBoundingClientRect().right > wide + 0.5 ||
         getComputedStyle(e).display !== "inline" && e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0)
         .map(e => e.outerHTML.slice(0, 80));
 """
@@ -190,7 +190,7 @@ def test_death_of_the_acceptor_is_not_noticed(demo, open_page):
 def test_a_stopped_demo_says_so(demo, open_page):
     """Nobody looks at old figures and believes them: they fade, and nothing can be sent."""
     page = open_page()
-    demo.stop()
+    demo.stop(signal.SIGINT)        # SIGTERM would wait for the page's WebSocket
     page.wait_for("state", lambda state: state in ("disconnected", "connecting"))
     assert not page.element("send").is_enabled()
     assert float(page.element("pid").value_of_css_property("opacity")) < 0.5

@@ -6,6 +6,7 @@
  * promises. */
 static void test_a_client_arrives(void **state)
 {
+	const struct peer peer = field_peer(5, 4242);
 	struct limpet_client client;
 	struct sockaddr_in local;
 	char byte;
@@ -16,7 +17,7 @@ static void test_a_client_arrives(void **state)
 	field_open(0);
 	own = field_client(5, 4242);
 	assert_int_equal(field_receive(0, &client), 4242);
-	assert_memory_equal(&client.peer, &field_peer(5, 4242).v4, sizeof(struct sockaddr_in));
+	assert_memory_equal(&client.peer, &peer.v4, sizeof peer.v4);
 	memcpy(&local, &client.local, sizeof local);
 	assert_int_equal(ntohs(local.sin_port), 80);
 	assert_int_equal(ntohl(local.sin_addr.s_addr), INADDR_LOOPBACK);

@@ -100,22 +100,24 @@ static int connect_to(const struct scene *scene)
 	return loopback_connect(address_port(&scene->local), 0);
 }
 
+#define CROWD 1000
+
 /* Worry: a flood of clients keeps the process from hearing anything else. */
 static void test_bursts_are_bounded(void **state)
 {
 	struct scene scene;
-	int clients[200];
+	static int clients[CROWD];
 
 	(void)state;
 	scene_begin(&scene, &plain);
-	for (int i = 0; i < 200; i++)
+	for (int i = 0; i < CROWD; i++)
 		clients[i] = connect_to(&scene);
-	event_base_loop(scene.base, EVLOOP_ONCE);
-	assert_int_equal(scene.taken, 64);
-	event_base_loop(scene.base, EVLOOP_ONCE);
-	assert_int_equal(scene.taken, 128);
-	assert_true(until_taken(&scene, 200));
-	for (int i = 0; i < 200; i++)
+	for (unsigned taken = 0, turns = 0; taken < CROWD; taken = scene.taken, turns++) {
+		event_base_loop(scene.base, EVLOOP_ONCE);
+		assert_in_range(scene.taken - taken, 1, 64);
+		assert_true(turns < CROWD / 16); /* it grows with the flood */
+	}
+	for (int i = 0; i < CROWD; i++)
 		fd_close(&clients[i]);
 	scene_end(&scene);
 }

@@ -66,17 +66,22 @@ static void test_each_slot_its_port(void **state)
 	becomes("node --inspect-wait app.js", 1, "node --inspect-wait --inspect-port=9230 app.js");
 }
 
-/* Worry: --inspect and --inspect-port are given both, and the one without a number wins; Node takes
- * the port from whichever says one. */
+/* Worry: a port that the user gave is lost behind an option that says none, or read from a host. */
 static void test_port_of_its_own(void **state)
 {
 	(void)state;
 	becomes("node --inspect-port=7000 --inspect app.js", 1,
 		"node --inspect-port=7000 --inspect --inspect-port=7001 app.js");
-	becomes("node --inspect --inspect-port=7000 app.js", 1,
-		"node --inspect --inspect-port=7000 --inspect-port=7001 app.js");
+	becomes("node --inspect --inspect-port 7000 app.js", 1,
+		"node --inspect --inspect-port 7000 --inspect-port=7001 app.js");
 	becomes("node --inspect=7000 --inspect-brk app.js", 1,
 		"node --inspect=7000 --inspect-brk --inspect-port=7001 app.js");
+	becomes("node --inspect=0 --inspect-port=7000 app.js", 1,
+		"node --inspect=0 --inspect-port=7000 --inspect-port=7001 app.js");
+	becomes("node --inspect=127.0.0.2 app.js", 1,
+		"node --inspect=127.0.0.2 --inspect-port=9230 app.js");
+	becomes("node --inspect=[::1] app.js", 1,
+		"node --inspect=[::1] --inspect-port=9230 app.js");
 	stays("node --inspect-port=7000 app.js"); /* no inspector */
 }
 
@@ -86,7 +91,7 @@ static void test_place(void **state)
 {
 	(void)state;
 	becomes("node --inspect --max-old-space-size=200 app.js --inspect=1", 1,
-		"node --inspect --max-old-space-size=200 --inspect-port=9230 app.js --inspect=1");
+		"node --inspect --inspect-port=9230 --max-old-space-size=200 app.js --inspect=1");
 	becomes("node --inspect", 1, "node --inspect --inspect-port=9230");
 	becomes("node --inspect -- app.js -x", 1,
 		"node --inspect --inspect-port=9230 -- app.js -x");
@@ -101,7 +106,7 @@ static void test_values_of_options(void **state)
 	becomes("node --require ./trace.js --inspect app.js", 1,
 		"node --require ./trace.js --inspect --inspect-port=9230 app.js");
 	becomes("node --import ./a.mjs --inspect --conditions dev app.js", 1,
-		"node --import ./a.mjs --inspect --conditions dev --inspect-port=9230 app.js");
+		"node --import ./a.mjs --inspect --inspect-port=9230 --conditions dev app.js");
 }
 
 /* Worry: a worker that is not debugged listens for a debugger all the same. */

@@ -216,7 +216,9 @@ static void test_signals_are_default(void **state)
 	sigprocmask(SIG_BLOCK, &some, &before);
 	run_shell(plain(NULL), "exec cat /proc/self/status", &o);
 	assert_int_equal(field(o.text, "SigBlk:"), 0);
-	assert_int_equal(field(o.text, "SigIgn:"), 0);
+	/* 32 and 33 are the C library's own: its posix_spawn (in make, say) leaves them ignored,
+	 * and sigaction does not touch them. */
+	assert_int_equal(field(o.text, "SigIgn:") & ~(3ULL << 31), 0);
 	assert_int_equal(field(o.text, "SigPnd:"), 0);
 	sigprocmask(SIG_SETMASK, NULL, &after); /* ours is as it was */
 	assert_true(sigismember(&after, SIGTERM) && !sigismember(&after, SIGINT));

@@ -27,10 +27,13 @@
 #include "wire/channel.h"
 #include "wire/role.h"
 
-#define PATIENCE_MS 10000
+#define PATIENCE_MS  10000
+#define TEST_SECONDS 60 /* then whatever a failed test left ends by itself */
 
 static struct event_base *base;
 static struct channel *channel;
+static int channel_fd; /* for children: freeing the channel there would unregister it from the epoll
+			  they share with us */
 static pid_t warden_pid;
 static int warden_errors; /* what it writes */
 static bool warden_serves;
@@ -49,9 +52,9 @@ static int configuration(void)
 	return fd_sealed("configuration", text, sizeof text - 1);
 }
 
-static void be_warden(int channel_fd, int config, int errors)
+static void be_warden(int far_channel, int config, int errors)
 {
-	const int fds[] = { channel_fd, config };
+	const int fds[] = { far_channel, config };
 
 	if (dup2(errors, STDOUT_FILENO) < 0 || dup2(errors, STDERR_FILENO) < 0 ||
 	    fd_arrange(fds, 2) < 0)
@@ -77,6 +80,8 @@ static int begin(void **state)
 	fd_close(&config);
 	warden_errors = errors[0];
 	base = event_base_new();
+	channel_fd = pair[0];
+	alarm(TEST_SECONDS);
 	channel = channel_new(base, &pair[0], CHANNEL_SUPERVISOR, on_message, NULL);
 	return 0;
 }
@@ -157,12 +162,14 @@ static void be_worker(enum manner manner, int output)
 	const struct sigaction talk = { .sa_handler = on_term };
 
 	setpgid(0, 0);
+	alarm(TEST_SECONDS);
 	talk_to = output;
 	if (manner == STUBBORN)
 		ignore(SIGTERM);
 	if (manner == TALKS_AT_TERM)
 		sigaction(SIGTERM, &talk, NULL);
 	if (manner == LEAVES_CHILD && fork() == 0) {
+		alarm(TEST_SECONDS);
 		ignore(SIGTERM);
 		if (write(output, "r", 1) != 1)
 			_exit(1);
@@ -183,7 +190,7 @@ static struct worker worker_start(enum manner manner)
 	w.pid = fork();
 	if (w.pid == 0) {
 		close(ends[0]);
-		channel_free(&channel);
+		close(channel_fd);
 		be_worker(manner, ends[1]);
 	}
 	close(ends[1]);
@@ -382,7 +389,7 @@ static void test_nobody_reads(void **state)
 	if (pid == 0) {
 		close(flood[0]);
 		close(w.output);
-		channel_free(&channel);
+		close(channel_fd);
 		memset(block, '.', sizeof block);
 		ignore(SIGPIPE);
 		while (write(flood[1], block, sizeof block) > 0)
@@ -435,12 +442,14 @@ static void test_never_low_pids(void **state)
 static void test_goes_when_told(void **state)
 {
 	const struct message go = { .type = MESSAGE_GO }, drain = { .type = MESSAGE_DRAIN };
+	const struct timeval patience = clock_timeval(PATIENCE_MS);
 	struct worker w = worker_start(OBEDIENT);
 	int status;
 
 	(void)state;
 	warden_serves = false;
 	channel_send(channel, &go, -1);
+	event_base_loopexit(base, &patience);
 	event_base_loop(base, EVLOOP_ONCE);
 	assert_true(warden_serves);
 	give(&w, 1, 0, 0);
