@@ -1,9 +1,12 @@
-/* Why: the only file that knows libsystemd. Its calls read the environment, which our children must
- * not have; so the address is remembered here and stands in the environment during a call only.
- * SPDX-License-Identifier: ISC */
+/* Why: the only file that knows libsystemd. It brings six more libraries, which would cost every
+ * start of every role milliseconds and memory, so it is loaded when a service manager is there, and
+ * only then. Its calls read the environment, which our children must not have; so the address is
+ * remembered here and stands in the environment during a call only. SPDX-License-Identifier: ISC */
 #include "supervisor/manager.h"
 
 #include <config.h>
+#include <dlfcn.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,10 +41,41 @@ void manager_forget_environment(void)
 }
 
 #ifdef HAVE_SYSTEMD
+/* The library's own declarations give the types. */
+static struct {
+	__typeof__(&sd_listen_fds) listen_fds;
+	__typeof__(&sd_notify) notify;
+} systemd;
+
+/* Loaded once, at the first need. */
+static bool systemd_is_there(void)
+{
+	static bool tried;
+	void *library;
+
+	if (tried)
+		return systemd.notify != NULL;
+	tried = true;
+	library = dlopen("libsystemd.so.0", RTLD_NOW | RTLD_LOCAL);
+	if (library) {
+		systemd.listen_fds = (__typeof__(&sd_listen_fds))dlsym(library, "sd_listen_fds");
+		systemd.notify = (__typeof__(&sd_notify))dlsym(library, "sd_notify");
+	}
+	if (systemd.listen_fds && systemd.notify)
+		return true;
+	systemd.notify = NULL;
+	log_warning("a service manager started us, but libsystemd cannot be loaded: %s", dlerror());
+	return false;
+}
+
 size_t manager_sockets(int *fds_r, size_t size)
 {
-	int count = sd_listen_fds(1);
 	size_t taken = 0;
+	int count;
+
+	if (!getenv("LISTEN_FDS") || !systemd_is_there())
+		return 0;
+	count = systemd.listen_fds(1);
 
 	if (count < 0)
 		log_warning("LISTEN_FDS of the environment is not understood: %s",
@@ -65,11 +99,11 @@ static void tell(const char *text)
 {
 	int result;
 
-	if (!notify_socket)
+	if (!notify_socket || !systemd_is_there())
 		return;
 	if (setenv(variables[0], notify_socket, 1) < 0)
 		fatal("out of memory");
-	result = sd_notify(1, text); /* 1: the variable goes again */
+	result = systemd.notify(1, text); /* 1: the variable goes again */
 	if (result < 0)
 		log_warning("the service manager cannot be reached: %s", strerror(-result));
 }
