@@ -7,14 +7,14 @@
 #include "config/config.h"
 
 enum command_action {
-	COMMAND_START,        /* with `config` */
-	COMMAND_TEST,         /* -t: say that `config` is good */
-	COMMAND_DUMP,         /* -T: and print it */
+	COMMAND_START, /* with `config` */
+	COMMAND_TEST,  /* -t: say that `config` is good */
+	COMMAND_DUMP,  /* -T: and print it */
 	COMMAND_VERSION,
 	COMMAND_HELP,
 	COMMAND_PRINT_SAMPLE, /* for the build: etc/limpet.ini, limpet.ini(5) */
 	COMMAND_PRINT_MANUAL,
-	COMMAND_WRONG         /* `error` says why: exit code 2 */
+	COMMAND_WRONG /* `error` says why: exit code 2 */
 };
 
 struct command_line {

@@ -1,5 +1,5 @@
-/* Why: the role that hands sockets over. It may die at any time: the supervisor keeps what matters and tells it to the
- * next one. SPDX-License-Identifier: ISC */
+/* Why: the role that hands sockets over. It may die at any time: the supervisor keeps what matters
+ * and tells it to the next one. SPDX-License-Identifier: ISC */
 #ifndef ACCEPTOR_ACCEPTOR_H
 #define ACCEPTOR_ACCEPTOR_H
 

@@ -1,5 +1,5 @@
-/* Why: key -> slot, the same decision in every role that takes clients in. What a slot may take now is the
- * caller's knowledge; the order of preference is ours. SPDX-License-Identifier: ISC */
+/* Why: key -> slot, the same decision in every role that takes clients in. What a slot may take now
+ * is the caller's knowledge; the order of preference is ours. SPDX-License-Identifier: ISC */
 #ifndef FRONT_ROUTE_H
 #define FRONT_ROUTE_H
 
@@ -25,9 +25,10 @@ void route_end(struct route *route);
 
 uint64_t route_key(struct route *route, const struct peer *peer);
 
-/* Walks the ranking of the key: asks `admits` of each slot in turn until one says yes, and returns it, or
- * RENDEZVOUS_NONE. *rank_r is its place (0: first choice). Slots of weight 0 come last, in their order. */
-size_t route_choose(struct route *route, uint64_t key, bool (*admits)(size_t slot, void *arg), void *arg,
-	size_t *rank_r);
+/* Walks the ranking of the key: asks `admits` of each slot in turn until one says yes, and returns
+ * it, or RENDEZVOUS_NONE. *rank_r is its place (0: first choice). Slots of weight 0 come last, in
+ * their order. */
+size_t route_choose(struct route *route, uint64_t key, bool (*admits)(size_t slot, void *arg),
+		    void *arg, size_t *rank_r);
 
 #endif

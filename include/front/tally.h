@@ -1,6 +1,6 @@
-/* Why: the census asks two questions of a hundred thousand sockets, "is this one ours?" and "how many
- * has this address?", for every socket that ends on the machine. Both are a table from one 64-bit
- * number to another; this is that table, without a call to the allocator per entry.
+/* Why: the census asks two questions of a hundred thousand sockets, "is this one ours?" and "how
+ * many has this address?", for every socket that ends on the machine. Both are a table from one
+ * 64-bit number to another; this is that table, without a call to the allocator per entry.
  * SPDX-License-Identifier: ISC */
 #ifndef FRONT_TALLY_H
 #define FRONT_TALLY_H
@@ -24,7 +24,8 @@ struct tally {
 	size_t count;
 };
 
-/* NULL where there is none. Entries stay where they are until the next tally_add or tally_remove. */
+/* NULL where there is none. Entries stay where they are until the next tally_add or tally_remove.
+ */
 struct tally_entry *tally_find(const struct tally *tally, uint64_t key);
 
 /* The entry of the key, a fresh one (value 0) where there was none. */

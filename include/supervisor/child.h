@@ -1,6 +1,6 @@
-/* Why: every supervised process, worker or role of ours, is the same thing: a slot (policy), a process (mechanism), two
- * captured pipes and a timer. What differs is in struct child_kind. The death of any child is seen here and nowhere
- * else. SPDX-License-Identifier: ISC */
+/* Why: every supervised process, worker or role of ours, is the same thing: a slot (policy), a
+ * process (mechanism), two captured pipes and a timer. What differs is in struct child_kind. The
+ * death of any child is seen here and nowhere else. SPDX-License-Identifier: ISC */
 #ifndef SUPERVISOR_CHILD_H
 #define SUPERVISOR_CHILD_H
 
@@ -13,9 +13,11 @@
 struct child;
 
 struct child_kind {
-	/* Fills argv, envp, fds, identity ... of the coming generation; output and errors are set already. */
+	/* Fills argv, envp, fds, identity ... of the coming generation; output and errors are set
+	 * already. */
 	bool (*prepare)(struct child *child, struct process_spec *spec, struct error *e);
-	/* It runs (pid is known), or could not be forked (`running` false): gives back what prepare made. */
+	/* It runs (pid is known), or could not be forked (`running` false): gives back what prepare
+	 * made. */
 	void (*started)(struct child *child, struct process_spec *spec, bool running);
 	void (*route)(struct child *child, enum slot_route route, bool drain);
 	void (*signal)(struct child *child, int signal, bool group);
@@ -41,7 +43,7 @@ struct child {
 
 /* `policy` is copied. */
 void child_begin(struct child *child, const struct child_kind *kind, struct event_base *base,
-	const struct slot_policy *policy, const char *name, void *owner);
+		 const struct slot_policy *policy, const char *name, void *owner);
 void child_handle(struct child *child, enum slot_event event);
 void child_free(struct child *child); /* of a child without a process */
 

@@ -1,5 +1,5 @@
-/* Why: a worker's environment is made, not inherited by chance: what leaks in or out here is a fault (FAULTS 102).
- * SPDX-License-Identifier: ISC */
+/* Why: a worker's environment is made, not inherited by chance: what leaks in or out here is a
+ * fault (FAULTS 102). SPDX-License-Identifier: ISC */
 #ifndef SUPERVISOR_ENVIRONMENT_H
 #define SUPERVISOR_ENVIRONMENT_H
 
@@ -19,7 +19,8 @@ void environment_put(struct environment *environment, const char *assignment); /
 void environment_remove(struct environment *environment, const char *name);
 const char *environment_get(const struct environment *environment, const char *name);
 /* All of `from`, or with `only` (NULL-terminated names) just those. */
-void environment_inherit(struct environment *environment, char *const *from, const char *const *only);
+void environment_inherit(struct environment *environment, char *const *from,
+			 const char *const *only);
 void environment_free(struct environment *environment);
 
 #endif

@@ -1,5 +1,5 @@
-/* Why: the acceptor may die at any time; what its successor must know is kept here as opaque bytes, by
- * (pool, slot, generation, id). SPDX-License-Identifier: ISC */
+/* Why: the acceptor may die at any time; what its successor must know is kept here as opaque bytes,
+ * by (pool, slot, generation, id). SPDX-License-Identifier: ISC */
 #ifndef SUPERVISOR_KEEP_H
 #define SUPERVISOR_KEEP_H
 
@@ -11,7 +11,7 @@
 
 struct kept {
 	TAILQ_ENTRY(kept) link;
-	size_t size; /* of `record` in use */
+	size_t size;                /* of `record` in use */
 	struct message_keep record; /* cut after `length` bytes */
 };
 /* Zero-initialise, then keep_begin. A record beyond 4,096 of them is refused with an ERROR line. */

@@ -7,7 +7,8 @@
 
 #include "base/error.h"
 
-/* Creates (0644, O_NOFOLLOW), locks and writes it; refuses where another instance holds the lock, naming its pid.
+/* Creates (0644, O_NOFOLLOW), locks and writes it; refuses where another instance holds the lock,
+ * naming its pid.
  * "" does nothing. */
 bool pid_file_take(const char *path, struct error *e);
 void pid_file_drop(void); /* removes what pid_file_take made */

@@ -8,8 +8,8 @@
 
 #include "base/address.h"
 
-/* "node (pid 123)" of a process that listens on an address that collides with this one; false where none is
- * found or may be seen. */
+/* "node (pid 123)" of a process that listens on an address that collides with this one; false where
+ * none is found or may be seen. */
 bool port_owner(const struct address *address, char *out, size_t size);
 
 #endif

@@ -1,5 +1,5 @@
-/* Why: what must be there before the first child: directories, seed, sockets, pages; in an order in which a failure leaves
- * nothing behind. SPDX-License-Identifier: ISC */
+/* Why: what must be there before the first child: directories, seed, sockets, pages; in an order in
+ * which a failure leaves nothing behind. SPDX-License-Identifier: ISC */
 #ifndef SUPERVISOR_SETUP_H
 #define SUPERVISOR_SETUP_H
 

@@ -1,12 +1,13 @@
-/* Why: how Limpet ends, by whatever signal: the acceptor first (no new clients, none lost), the workers next (they finish
- * theirs), the other roles last. SPDX-License-Identifier: ISC */
+/* Why: how Limpet ends, by whatever signal: the acceptor first (no new clients, none lost), the
+ * workers next (they finish theirs), the other roles last. SPDX-License-Identifier: ISC */
 #ifndef SUPERVISOR_SHUTDOWN_H
 #define SUPERVISOR_SHUTDOWN_H
 
 #include "supervisor/supervisor.h"
 
-/* TERM: graceful within drain_timeout, a second one: now. INT: the same within interrupt_timeout. QUIT: graceful without
- * a deadline. USR1: opens the log file again. HUP is logged and ignored. CHLD: reaps orphans when we are pid 1. */
+/* TERM: graceful within drain_timeout, a second one: now. INT: the same within interrupt_timeout.
+ * QUIT: graceful without a deadline. USR1: opens the log file again. HUP is logged and ignored.
+ * CHLD: reaps orphans when we are pid 1. */
 void shutdown_catch_signals(struct supervisor *supervisor);
 void shutdown_forget_signals(struct supervisor *supervisor);
 

@@ -1,5 +1,5 @@
-/* Why: what happens to a supervised process, and when, is one table of states and events; nothing here forks, signals or
- * waits: that is behind struct slot_ops, so that every cell can be tested.
+/* Why: what happens to a supervised process, and when, is one table of states and events; nothing
+ * here forks, signals or waits: that is behind struct slot_ops, so that every cell can be tested.
  *
  *            START               IS_READY                 DRAIN, LEAVES
  *   EMPTY ──────────► STARTING ───────────► READY ──────────────────────► DRAINING
@@ -10,7 +10,8 @@
  *     │                │  ▲                                KILLED
  *     │                ▼  │ TIMER, START                     │
  *     │              WAITING                                 │
- *     └──────────────── EXITED, when it is not wanted any more ───────── else: back off, or start at once
+ *     └──────────────── EXITED, when it is not wanted any more ───────── else: back off, or start
+ * at once
  *
  * All moves are made by slot_handle. SPDX-License-Identifier: ISC */
 #ifndef SUPERVISOR_SLOT_H
@@ -36,14 +37,14 @@ enum slot_state {
 };
 
 enum slot_event {
-	SLOT_START,    /* it shall run */
+	SLOT_START, /* it shall run */
 	SLOT_IS_READY,
-	SLOT_EXITED,   /* reaped */
+	SLOT_EXITED, /* reaped */
 	SLOT_TIMER,
-	SLOT_DRAIN,    /* it shall end when its clients have (slot->drain_ms) */
-	SLOT_STOP,     /* it shall end now; twice: at once */
-	SLOT_LEAVES,   /* it ends by its own will */
-	SLOT_HUNG,     /* its watchdog is silent */
+	SLOT_DRAIN,  /* it shall end when its clients have (slot->drain_ms) */
+	SLOT_STOP,   /* it shall end now; twice: at once */
+	SLOT_LEAVES, /* it ends by its own will */
+	SLOT_HUNG,   /* its watchdog is silent */
 	SLOT_EVENTS
 };
 
@@ -73,21 +74,21 @@ struct slot_ops {
 struct slot {
 	const struct slot_ops *ops;
 	const struct slot_policy *policy;
-	const char *name;        /* "web/3"; not ours */
+	const char *name; /* "web/3"; not ours */
 	enum slot_state state;
-	bool wanted;             /* shall run: an exit is followed by a start */
-	bool voluntary;          /* this generation said that it leaves */
-	uint64_t generation;     /* counts starts; 0: never started */
+	bool wanted;                  /* shall run: an exit is followed by a start */
+	bool voluntary;               /* this generation said that it leaves */
+	uint64_t generation;          /* counts starts; 0: never started */
 	int64_t started_ms, ready_ms; /* of this generation */
-	int64_t drain_ms;        /* time for SLOT_DRAIN; SLOT_NO_TIMER: no deadline */
-	int64_t stop_ms;         /* SLOT_NO_TIMER: the policy's stop_timeout; else a shorter one */
-	unsigned restarts;       /* starts after the first */
+	int64_t drain_ms;             /* time for SLOT_DRAIN; SLOT_NO_TIMER: no deadline */
+	int64_t stop_ms;   /* SLOT_NO_TIMER: the policy's stop_timeout; else a shorter one */
+	unsigned restarts; /* starts after the first */
 	struct pace pace;
-	char last_end[320];      /* "killed by SIGSEGV after 3.2 s": why the last generation ended */
+	char last_end[320]; /* "killed by SIGSEGV after 3.2 s": why the last generation ended */
 };
 
-void slot_begin(struct slot *slot, const struct slot_ops *ops, const struct slot_policy *policy, const char *name,
-	uint64_t seed);
+void slot_begin(struct slot *slot, const struct slot_ops *ops, const struct slot_policy *policy,
+		const char *name, uint64_t seed);
 
 /* The only function that changes the state. */
 void slot_handle(struct slot *slot, enum slot_event event);

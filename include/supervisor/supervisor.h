@@ -1,11 +1,13 @@
-/* Why: the process that must not die: it owns the configuration, the listening sockets, one link per slot, the counters and
- * all children, and never reads a byte that came from a client.
+/* Why: the process that must not die: it owns the configuration, the listening sockets, one link
+ * per slot, the counters and all children, and never reads a byte that came from a client.
  *
- *   STARTING ──every worker was ready, or has failed once──► RUNNING ──TERM, INT, QUIT──► DRAINING (acceptor: no more clients)
- *   DRAINING ──DRAINED, or deadline──► STOPPING (workers finish) ──none left──► ENDING (roles) ──none left──► exit
- *   a second TERM or INT in DRAINING or STOPPING: workers are stopped now
+ *   STARTING ──every worker was ready, or has failed once──► RUNNING ──TERM, INT, QUIT──► DRAINING
+ * (acceptor: no more clients) DRAINING ──DRAINED, or deadline──► STOPPING (workers finish) ──none
+ * left──► ENDING (roles) ──none left──► exit a second TERM or INT in DRAINING or STOPPING: workers
+ * are stopped now
  *
- * All moves are made by shutdown.c and supervisor.c through supervisor_move. SPDX-License-Identifier: ISC */
+ * All moves are made by shutdown.c and supervisor.c through supervisor_move.
+ * SPDX-License-Identifier: ISC */
 #ifndef SUPERVISOR_SUPERVISOR_H
 #define SUPERVISOR_SUPERVISOR_H
 
@@ -20,12 +22,18 @@
 #include "wire/channel.h"
 #include "wire/counter.h"
 
-enum supervisor_state { STARTING, RUNNING, DRAINING, STOPPING, ENDING };
+enum supervisor_state {
+	STARTING,
+	RUNNING,
+	DRAINING,
+	STOPPING,
+	ENDING
+};
 
 /* What the command line adds to the configuration. */
 struct supervisor_settings {
-	const char *origin;   /* "limpet run", or the file: for the first log line */
-	int readiness;        /* pipe of a parent that waits (-d): gets one byte when ready; -1: none */
+	const char *origin; /* "limpet run", or the file: for the first log line */
+	int readiness; /* pipe of a parent that waits (-d): gets one byte when ready; -1: none */
 };
 
 struct role_description;
@@ -45,13 +53,13 @@ struct supervisor {
 	struct supervisor_settings settings;
 	enum supervisor_state state;
 	uint64_t seed;
-	int config_fd;        /* sealed memfd: the effective configuration */
+	int config_fd; /* sealed memfd: the effective configuration */
 	int counter_fd;
 	const struct counter_page *counters;
 	struct process_identity identity; /* of acceptor and later roles */
 	struct listener_list listeners;
 	uint32_t next_listener;
-	int inherited[64];    /* systemd's sockets in their order, -1: taken by a [listen] section */
+	int inherited[64]; /* systemd's sockets in their order, -1: taken by a [listen] section */
 	size_t inherited_count;
 	struct keep keep;
 	struct role_process acceptor, warden;
@@ -61,8 +69,8 @@ struct supervisor {
 	struct event *signals[8];
 	struct event *stats, *deadline;
 	int64_t drain_ms, stop_ms; /* of the shutdown that runs */
-	bool told_to_stop; /* not "cannot start": the counters are worth a last line */
-	bool failure_said; /* every worker failed at the start */
+	bool told_to_stop;         /* not "cannot start": the counters are worth a last line */
+	bool failure_said;         /* every worker failed at the start */
 	char runtime_directory[256];
 	bool runtime_directory_is_ours; /* made below /tmp: removed at the end */
 	int exit_code;
@@ -71,7 +79,8 @@ struct supervisor {
 /* Runs until the end; takes *config. Returns the exit code: 0 ended as told, 1 could not start. */
 int supervisor_run(struct config **config, const struct supervisor_settings *settings);
 
-struct worker *supervisor_worker(struct supervisor *supervisor, uint32_t pool, uint32_t slot); /* NULL: no such */
+struct worker *supervisor_worker(struct supervisor *supervisor, uint32_t pool,
+				 uint32_t slot); /* NULL: no such */
 void supervisor_tell_acceptor(struct supervisor *supervisor, const struct message *message, int fd);
 void supervisor_tell_warden(struct supervisor *supervisor, const struct message *message, int fd);
 

@@ -13,29 +13,34 @@ struct worker {
 	struct child child;
 	const struct pool_config *pool;
 	size_t index;
-	int link;               /* our end of the present generation's link, held for its life; -1: none */
-	enum slot_route route;  /* as last told to the acceptor */
-	bool draining;          /* told so */
+	int link; /* our end of the present generation's link, held for its life; -1: none */
+	enum slot_route route; /* as last told to the acceptor */
+	bool draining;         /* told so */
 	struct event *watchdog;
-	struct event *stagger;  /* the first start */
+	struct event *stagger;          /* the first start */
 	struct environment environment; /* only while starting */
 	char **argv;
 	char *directory;
-	int far_link;           /* the worker's end, only while starting */
-	char status[128];       /* sd_notify STATUS= */
+	int far_link;     /* the worker's end, only while starting */
+	char status[128]; /* sd_notify STATUS= */
 };
 
-void worker_begin(struct worker *worker, struct supervisor *supervisor, const struct pool_config *pool, size_t index);
+void worker_begin(struct worker *worker, struct supervisor *supervisor,
+		  const struct pool_config *pool, size_t index);
 void worker_start(struct worker *worker, int64_t delay_ms);
 void worker_free(struct worker *worker);
 
-/* Tells a (new) acceptor of the slot and its link; a (new) warden of its process and its log pipes. */
+/* Tells a (new) acceptor of the slot and its link; a (new) warden of its process and its log pipes.
+ */
 void worker_introduce(struct worker *worker);
 void worker_ward(struct worker *worker);
 
-/* A word of readiness for `generation`: from the acceptor (it listens), or by sd_notify. Whether it counts is the pool's
- * `ready`. */
-enum worker_readiness { WORKER_LISTENS, WORKER_NOTIFIED };
+/* A word of readiness for `generation`: from the acceptor (it listens), or by sd_notify. Whether it
+ * counts is the pool's `ready`. */
+enum worker_readiness {
+	WORKER_LISTENS,
+	WORKER_NOTIFIED
+};
 void worker_is_ready(struct worker *worker, uint64_t generation, enum worker_readiness how);
 void worker_leaves(struct worker *worker, uint64_t generation);
 void worker_pats_watchdog(struct worker *worker);
@@ -44,7 +49,7 @@ void worker_pats_watchdog(struct worker *worker);
 bool worker_check(const struct pool_config *pool, struct error *e);
 
 /* The whole environment of one generation. */
-void worker_environment(struct environment *environment, const struct worker *worker, const char *notify_path,
-	char *const *ours);
+void worker_environment(struct environment *environment, const struct worker *worker,
+			const char *notify_path, char *const *ours);
 
 #endif

@@ -1,5 +1,5 @@
-/* Why: figures survive the death of the process that counts them: they live in a page of shared memory that the
- * supervisor makes, one process writes and nobody else can.
+/* Why: figures survive the death of the process that counts them: they live in a page of shared
+ * memory that the supervisor makes, one process writes and nobody else can.
  * SPDX-License-Identifier: ISC */
 #ifndef WIRE_COUNTER_H
 #define WIRE_COUNTER_H
@@ -19,7 +19,7 @@ enum counter {
 #define COUNTER_END_ENUM(name, word, level, sentence) COUNTER_ENDED_##name,
 	END_REASONS(COUNTER_END_ENUM)
 #undef COUNTER_END_ENUM
-	COUNTER_COUNT
+		COUNTER_COUNT
 };
 
 struct counter_page {
@@ -29,11 +29,12 @@ struct counter_page {
 /* A fresh memfd for a page; -1 with errno. */
 int counter_create(void);
 
-/* Makes the page behind `fd` this process's page (writer), gauges reset to 0. false with errno. Before that,
- * and in unit tests, a private page is counted in. */
+/* Makes the page behind `fd` this process's page (writer), gauges reset to 0. false with errno.
+ * Before that, and in unit tests, a private page is counted in. */
 bool counter_map(int fd);
 
-/* Maps a page read-only; NULL with errno. The values are one process's word: print them, trust nothing. */
+/* Maps a page read-only; NULL with errno. The values are one process's word: print them, trust
+ * nothing. */
 const struct counter_page *counter_view(int fd);
 
 void counter_add(enum counter which, uint64_t by);

@@ -1,4 +1,5 @@
-/* Why: every figure that we count is one row here; the stats line (and later the metrics) are loops over it.
+/* Why: every figure that we count is one row here; the stats line (and later the metrics) are loops
+ * over it.
  *
  * X(NAME, word, kind, help)   kind: COUNTER only grows; GAUGE is a present state
  * One further COUNTER per row of end_table.h is called ended_<word>.

@@ -1,5 +1,5 @@
-/* Why: every connection that passes through our hands ends with one of these reasons, and nowhere else:
- * one word for the log and the counter, one sentence for people.
+/* Why: every connection that passes through our hands ends with one of these reasons, and nowhere
+ * else: one word for the log and the counter, one sentence for people.
  *
  * X(NAME, word, log level, sentence)
  * SPDX-License-Identifier: ISC */

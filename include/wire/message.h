@@ -1,6 +1,6 @@
-/* Why: the payloads of message_table.h. Fixed records: both sides are the same binary on the same machine, and
- * a wrong length or type is a bug or an attack: the peer is dropped, nothing is guessed.
- * SPDX-License-Identifier: ISC */
+/* Why: the payloads of message_table.h. Fixed records: both sides are the same binary on the same
+ * machine, and a wrong length or type is a bug or an attack: the peer is dropped, nothing is
+ * guessed. SPDX-License-Identifier: ISC */
 #ifndef WIRE_MESSAGE_H
 #define WIRE_MESSAGE_H
 
@@ -23,9 +23,10 @@ struct message_head {
 	uint32_t length; /* of the payload */
 };
 
-#define MESSAGE_ADOPTED UINT32_MAX /* listener of no [listen] section: an application asked for it */
+#define MESSAGE_ADOPTED                                                                            \
+	UINT32_MAX /* listener of no [listen] section: an application asked for it */
 #define MESSAGE_POOL_WIDE UINT32_MAX /* in `slot`: of the whole pool */
-#define MESSAGE_KEEP_MAX 12288
+#define MESSAGE_KEEP_MAX  12288
 
 struct message_begin {
 	uint64_t seed;        /* of the affinity hash */
@@ -38,12 +39,12 @@ enum listener_use {
 	LISTENER_SHARED, /* given to workers whole: UDP, a path that an application asked for */
 };
 struct message_listener {
-	uint32_t id;      /* for life */
-	uint32_t listen;  /* index of the [listen] section, or MESSAGE_ADOPTED */
+	uint32_t id;     /* for life */
+	uint32_t listen; /* index of the [listen] section, or MESSAGE_ADOPTED */
 	uint32_t pool;
-	uint32_t request; /* of the OPEN that it answers, 0 = none */
-	uint32_t use;     /* enum listener_use */
-	uint32_t type;    /* SOCK_STREAM, SOCK_DGRAM */
+	uint32_t request;     /* of the OPEN that it answers, 0 = none */
+	uint32_t use;         /* enum listener_use */
+	uint32_t type;        /* SOCK_STREAM, SOCK_DGRAM */
 	struct address local; /* with the real port */
 };
 struct message_open {
@@ -56,7 +57,7 @@ struct message_open {
 	uint32_t backlog;       /* 0: default */
 	uint32_t mode;          /* of a path: 0, or what chmod gets */
 	int32_t inherited;      /* >= 0: listen({fd}): the supervisor's own inherited descriptor */
-	uint32_t reuse;         /* SOCK_DGRAM: SO_REUSEADDR, the application shares the port knowingly */
+	uint32_t reuse; /* SOCK_DGRAM: SO_REUSEADDR, the application shares the port knowingly */
 	struct address local;
 };
 struct message_open_failed {

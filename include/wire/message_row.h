@@ -7,7 +7,11 @@
 
 #include "wire/message.h"
 
-enum message_sender { FROM_NOBODY, FROM_SUPERVISOR, FROM_ROLE };
+enum message_sender {
+	FROM_NOBODY,
+	FROM_SUPERVISOR,
+	FROM_ROLE
+};
 
 struct message_row {
 	const char *name;

@@ -1,5 +1,5 @@
-/* Why: the records on an `fd` worker's link, both directions, as include/limpet_worker.h promises them to programs in
- * any language. SPDX-License-Identifier: ISC */
+/* Why: the records on an `fd` worker's link, both directions, as include/limpet_worker.h promises
+ * them to programs in any language. SPDX-License-Identifier: ISC */
 #ifndef WIRE_WORKER_LINK_H
 #define WIRE_WORKER_LINK_H
 
@@ -21,11 +21,13 @@ enum worker_word {
 };
 
 /* A client's record; never 0. */
-size_t worker_link_write(char out[WORKER_LINK_RECORD], uint64_t id, const struct peer *from, const struct peer *to);
+size_t worker_link_write(char out[WORKER_LINK_RECORD], uint64_t id, const struct peer *from,
+			 const struct peer *to);
 
 enum worker_word worker_link_parse(const void *record, size_t length, uint64_t *id_r);
 
-/* No more clients: the worker reads end of file behind the records that are queued. It can still acknowledge. */
+/* No more clients: the worker reads end of file behind the records that are queued. It can still
+ * acknowledge. */
 void worker_link_finish(int link);
 
 #endif

@@ -59,25 +59,6 @@ static void remember(struct node_link *link, uint64_t id)
 	link->sent[link->last++ % NODE_LINK_SENT] = id;
 }
 
-static enum send_result result_of(int error)
-{
-	switch (error) {
-	case EAGAIN:
-		return SEND_FULL;
-	case ETOOMANYREFS:
-	case ENOBUFS:
-	case ENOMEM:
-	case EINTR:
-		return SEND_LATER;
-	case EPIPE:
-	case ECONNRESET:
-	case ENOTCONN:
-		return SEND_BROKEN;
-	default:
-		return SEND_BAD_SOCKET;
-	}
-}
-
 enum send_result node_link_client(struct node_link *link, int socket, const char *line,
 				  size_t length, const struct client *client)
 {
@@ -91,7 +72,7 @@ enum send_result node_link_client(struct node_link *link, int socket, const char
 		return SEND_LATER;
 	sent = fd_send(socket, line, length, client->fd);
 	if (sent < 0)
-		return result_of(errno);
+		return seat_send_result(errno);
 	remember(link, client->id);
 	if ((size_t)sent < length)
 		queue_line(link, line + sent, length - (size_t)sent, -1);
@@ -105,7 +86,7 @@ static enum send_result send_line(struct node_link *link, int socket, struct nod
 		fd_send(socket, line->bytes + line->sent, line->length - line->sent, line->fd);
 
 	if (sent < 0)
-		return result_of(errno);
+		return seat_send_result(errno);
 	if (line->fd >= 0)
 		remember(link, NODE_LINK_SHARED);
 	fd_close(&line->fd);

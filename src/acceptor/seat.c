@@ -2,6 +2,7 @@
  * acknowledged kept at hand. SPDX-License-Identifier: ISC */
 #include "acceptor/seat.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -148,6 +149,25 @@ void seat_close(struct seat *seat, struct client_queue *orphans)
 	}
 	seat->stalled = false;
 	seat_move(seat, SEAT_EMPTY);
+}
+
+enum send_result seat_send_result(int error)
+{
+	switch (error) {
+	case EAGAIN:
+		return SEND_FULL;
+	case ETOOMANYREFS:
+	case ENOBUFS:
+	case ENOMEM:
+	case EINTR:
+		return SEND_LATER;
+	case EPIPE:
+	case ECONNRESET:
+	case ENOTCONN:
+		return SEND_BROKEN;
+	default:
+		return SEND_BAD_SOCKET;
+	}
 }
 
 /* One client, now. What is not SEND_DONE leaves the client as it was. */

@@ -47,25 +47,6 @@ static void local_of(const struct client *client, struct peer *local_r)
 		peer_set(local_r, &bound->any, bound->length);
 }
 
-static enum send_result result_of(int error)
-{
-	switch (error) {
-	case EAGAIN:
-		return SEND_FULL;
-	case ETOOMANYREFS:
-	case ENOBUFS:
-	case ENOMEM:
-	case EINTR:
-		return SEND_LATER;
-	case EPIPE:
-	case ECONNRESET:
-	case ENOTCONN:
-		return SEND_BROKEN;
-	default:
-		return SEND_BAD_SOCKET;
-	}
-}
-
 static enum send_result send_client(struct seat *seat, struct client *client)
 {
 	char record[WORKER_LINK_RECORD];
@@ -75,7 +56,7 @@ static enum send_result send_client(struct seat *seat, struct client *client)
 	local_of(client, &local);
 	length = worker_link_write(record, client->id, &client->peer, &local);
 	if (fd_send(seat->link, record, length, client->fd) < 0)
-		return result_of(errno);
+		return seat_send_result(errno);
 	return SEND_DONE;
 }
 

@@ -105,7 +105,8 @@ static int open_inet(const struct listener_spec *spec, const struct address *add
 
 	if (fd < 0)
 		return -1;
-	if ((spec->type == SOCK_STREAM || spec->reuse) && option(fd, SOL_SOCKET, SO_REUSEADDR, 1) < 0)
+	if ((spec->type == SOCK_STREAM || spec->reuse) &&
+	    option(fd, SOL_SOCKET, SO_REUSEADDR, 1) < 0)
 		goto failed;
 	if (family == AF_INET6 && option(fd, IPPROTO_IPV6, IPV6_V6ONLY, spec->v6only) < 0)
 		goto failed;

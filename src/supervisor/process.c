@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -78,7 +79,7 @@ static void __attribute__((noreturn)) die(const struct plan *plan, const char *s
 {
 	struct report report = { .error = errno };
 
-	for (size_t i = 0; step[i] && i < sizeof report.step - 1; i++)
+	for (size_t i = 0; i < sizeof report.step - 1 && step[i]; i++)
 		report.step[i] = step[i];
 	if (write(plan->report, &report, sizeof report) < 0)
 		_exit(126);
@@ -135,15 +136,19 @@ static void set_limits(const struct plan *plan)
 	}
 }
 
-/* What no exec of a role could ever give back. Where we may not (a container without CAP_SETPCAP),
- * no_new_privs has the same effect. */
+/* What no exec of a role could ever give back. A role that keeps our identity has to signal
+ * processes of other users and nothing more. Where we may not (an ordinary user, a container
+ * without CAP_SETPCAP), no_new_privs must do. */
 static void drop_bounding_set(const struct plan *plan)
 {
-	if (!plan->spec->sealed)
-		return;
-	for (unsigned long capability = 0; prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0;
-	     capability++)
-		;
+	const bool keeps_kill = !plan->spec->identity.change;
+
+	for (unsigned long capability = 0; plan->spec->sealed; capability++) {
+		if (keeps_kill && capability == CAP_KILL)
+			continue;
+		if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0)
+			return; /* EINVAL: that was the last one */
+	}
 }
 
 /* Groups, group, user; then the proof that there is no way back. */
@@ -151,9 +156,9 @@ static void drop_identity(const struct plan *plan)
 {
 	const struct process_identity *who = &plan->spec->identity;
 
+	drop_bounding_set(plan);
 	if (!who->change)
 		return;
-	drop_bounding_set(plan);
 	if (setgroups((size_t)plan->group_count, plan->groups) < 0)
 		die(plan, "setgroups");
 	if (setresgid(who->gid, who->gid, who->gid) < 0)

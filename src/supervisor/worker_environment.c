@@ -1,6 +1,7 @@
 /* Why: what a worker finds in its environment, and whether its program can be found at all.
  * SPDX-License-Identifier: ISC */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,7 +72,7 @@ void worker_environment(struct environment *e, const struct worker *w, const cha
 		environment_setf(e, "WATCHDOG_USEC", "%lld",
 				 (long long)pool->watchdog_timeout * 1000);
 	if (pool->port > 0)
-		environment_setf(e, "PORT", "%llu", (unsigned long long)(pool->port + w->index));
+		environment_setf(e, "PORT", "%" PRIu64, pool->port + w->index);
 	for (size_t i = 0; i < pool->environment.count; i++) {
 		char *item = config_expand(pool, pool->environment.items[i], w->index);
 

@@ -287,7 +287,7 @@ static void take_ward(const struct message_ward *is, int *pidfd)
 		return;
 	}
 	if (!w)
-		w = ward_new(is, pidfd);
+		ward_new(is, pidfd);
 	else if (w->is.pid == is->pid)
 		w->is = *is;
 	else

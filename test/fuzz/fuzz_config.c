@@ -1,7 +1,6 @@
-/* Why: the configuration comes from people, templates and other programs. Whatever the bytes are, reading
- * must end without a fault, and what is taken must print as something that reads back equal: that is how
- * every role gets it.
- * SPDX-License-Identifier: ISC */
+/* Why: the configuration comes from people, templates and other programs. Whatever the bytes are,
+ * reading must end without a fault, and what is taken must print as something that reads back
+ * equal: that is how every role gets it. SPDX-License-Identifier: ISC */
 #include <nss.h>
 #include <stdint.h>
 #include <stdlib.h>

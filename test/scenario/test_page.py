@@ -167,7 +167,7 @@ def test_the_commands_that_it_shows_work(demo, open_page):
         assert page.text("slot") == slot
         assert int(page.text("pid")) == demo.workers()[int(slot)] != int(before)
         assert page.events()[:2] == [
-            f"returned to slot {slot}: now generation {generation}, process {page.text('pid')}", "the connection was lost"]
+            f"returned to slot {slot}: generation {generation}, process {page.text('pid')}", "the connection was lost"]
         page.echo(f"generation {generation}")
     assert page.complaints() == []
 

@@ -20,7 +20,9 @@ import pytest
 
 from client import HttpClient, http_get
 from limpet import BINARY, client_address, descriptors, environment_of, free_port, is_sanitized, status_of, wait_until
+from odd_worker import COMMAND
 
+ODD = " ".join(COMMAND)
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 NOBODY = pwd.getpwnam("nobody")
@@ -84,6 +86,18 @@ def test_roles_are_sealed(limpet):
     for attempt in (["ls", f"/proc/{pid}/fd"], ["cat", f"/proc/{pid}/environ"], ["readlink", f"/proc/{pid}/exe"]):
         done = subprocess.run(spy + attempt, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
         assert done.returncode != 0 and "Permission denied" in done.stderr or not done.stdout, done
+
+
+def test_the_warden_can_only_kill(limpet):
+    """It stays root, for it must be able to end workers of any user when the supervisor is dead. And it is."""
+    limpet.start(config(free_port(), "drain_timeout = 500ms", "user = daemon\nstop_timeout = 200ms",
+                        f"{ODD} ignore-term grandchild"))
+    assert int(status_of(limpet.warden_pid())["CapEff"], 16) == 1 << 5     # CAP_KILL
+    limpet.remember_processes()
+    os.kill(limpet.pid, signal.SIGKILL)
+    limpet.wait_exit()
+    wait_until(lambda: not limpet.processes(), 20, lambda: f"left over: {limpet.processes()}")
+    assert limpet.log_lines("did not end in time: killed")
 
 
 def kinds(pid):

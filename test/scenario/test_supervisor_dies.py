@@ -133,10 +133,13 @@ def test_queued_clients_are_served(limpet, kind):
 
 
 def test_the_port_is_free_at_once(limpet):
-    """Ten times in a row, under clients: whoever restarts Limpet after its death must not have to try twice."""
+    """Ten times in a row, under clients: whoever restarts Limpet after its death must not have to try twice, nor remove
+    a pid file or a socket's path first."""
     port = free_port()
+    text = config(port, f"{BINARY} @demo").replace("[listen:web]", f"pid_file = {limpet.path('pid')}\n[listen:web]\n"
+                                                   f"bind = unix:{limpet.path('socket')}")
     for _ in range(10):
-        limpet.start(config(port, f"{BINARY} @demo"))
+        limpet.start(text)
         for number in range(20):
             assert "slot" in http_get(port, source=client_address(number))
         kill_supervisor(limpet)
@@ -157,6 +160,25 @@ def test_drain_timeout_ends_those_who_do_not_leave(limpet):
     assert limpet.log_lines("did not end in time: killed")
     for client in clients:
         client.close()
+
+
+@pytest.mark.parametrize("kind, role", [("fd", "@acceptor"), ("fd", "@warden"), ("node", "@warden"), ("node", "@acceptor")])
+def test_a_role_dies_with_it(limpet, kind, role):
+    """The out-of-memory killer took two. Established connections do not notice, and all ends when the clients leave. Only
+    Node's own rule is stronger: a cluster worker exits when its channel has nobody at the other end."""
+    port = free_port()
+    limpet.start(config(port, command_of(limpet, kind)))
+    slow = [slow_request(port, client_address(n)) for n in range(6)]
+    limpet.remember_processes()
+    for pid in (limpet.role_pid(role), limpet.pid):
+        os.kill(pid, signal.SIGSTOP)    # neither sees the other one's death
+    for pid in (limpet.role_pid(role), limpet.pid):
+        os.kill(pid, signal.SIGKILL)
+    limpet.wait_exit()
+    limpet.write("finish", "")
+    if (kind, role) != ("node", "@acceptor"):
+        assert [rest_of(connection) for connection in slow] == [b"ended"] * 6
+    all_gone(limpet)
 
 
 def test_a_worker_that_prints_goes_on(limpet):
