@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include <config.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
