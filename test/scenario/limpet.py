@@ -452,8 +452,9 @@ class Limpet:
         """Ends whatever is still there, checks nothing."""
         if self.process is not None:
             self.remember_processes()
-            for pid in self.processes():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+        for pid in self.processes():    # without a process of ours too: -d leaves one behind
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if self.process is not None:
             self.process.wait(10)
         shutil.rmtree(self.directory, ignore_errors=True)

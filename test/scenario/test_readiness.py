@@ -146,7 +146,7 @@ def test_the_watchdog_kills_who_is_silent(limpet):
             return time.time() - uptime > 2.5
         wait_until(older_than_the_timeout, 30)
     limpet.wait_log("web/0: no WATCHDOG=1 for watchdog_timeout: killing it")
-    assert not is_alive(pid)
+    wait_until(lambda: not is_alive(pid))
     assert http_get(port, seconds=30)["generation"] == 2
 
 

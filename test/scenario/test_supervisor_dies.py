@@ -190,7 +190,7 @@ def test_a_worker_that_prints_goes_on(limpet):
     kill_supervisor(limpet)
     for number in range(200):
         assert client.get_json(f"/say?line-{number}-{'x' * 1000}")["pid"] == pid
-    limpet.wait_log("line-199-")
+    wait_until(lambda: limpet.log_lines("line-199-"))
     assert len(set(limpet.log_lines(r"line-\d+-x"))) == 200
     client.close()
     all_gone(limpet)
