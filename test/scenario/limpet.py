@@ -96,6 +96,23 @@ def client_address(number):
     return f"127.1.{number // 250}.{number % 250 + 1}"
 
 
+def web_config(port, command=f"{BINARY} @demo", instances=2, limits="", listen="", more=""):
+    """A configuration with one pool "web" behind one address; `limits`, `listen` and `more` are further lines
+    of [limpet], [listen:web] and [pool:web]. The counters are logged often, unless `limits` says otherwise."""
+    stats = "" if "stats_period" in limits else "stats_period = 100ms"
+    return f"""
+[limpet]
+{stats}
+{limits}
+[listen:web]
+bind = 127.0.0.1:{port}
+{listen}
+[pool:web]
+command = {command}
+instances = {instances}
+{more}"""
+
+
 # --- what /proc tells ----------------------------------------------------------------------------
 
 def _environment(pid):

@@ -12,7 +12,7 @@ import pytest
 
 from client import WebSocket, http_get
 from crowd import Crowd
-from limpet import BINARY, client_address, free_port, is_sanitized, wait_until
+from limpet import client_address, free_port, is_sanitized, wait_until, web_config
 
 KILLS = 20
 
@@ -27,15 +27,7 @@ def kill_acceptor(limpet):
 
 def test_open_websockets_and_new_connections(limpet):
     port = free_port()
-    limpet.start(f"""
-[limpet]
-stats_period = 100ms
-[listen:web]
-bind = 127.0.0.1:{port}
-[pool:web]
-command = {BINARY} @demo
-instances = 4
-""")
+    limpet.start(web_config(port, instances=4))
     count = 300 if is_sanitized() else 1000
     sockets = [WebSocket(port, source=client_address(n % 500)) for n in range(count)]
     homes = [socket.receive_json()["pid"] for socket in sockets]

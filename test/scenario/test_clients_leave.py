@@ -11,7 +11,7 @@ import pytest
 
 from client import connect_from, http_get
 from crowd import reset
-from limpet import BINARY, client_address, free_port
+from limpet import BINARY, client_address, free_port, web_config
 
 CLIENTS = 10000
 REQUEST = b"GET /whoami HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -43,19 +43,8 @@ def come_and_go(port, count, seed, trouble):
 def test_ten_thousand_clients_leave(limpet, kind):
     port = free_port()
     command = f"{BINARY} @demo" if kind == "fd" else f"node {limpet.write('app.js', NODE)}"
-    limpet.start(f"""
-[limpet]
-stats_period = 100ms
-[listen:web]
-bind = 127.0.0.1:{port}
-max_per_client = 5000
-[pool:web]
-command = {command}
-instances = 3
-min_uptime = 10ms
-restart_delay = 1ms
-restart_delay_max = 1ms
-""")
+    limpet.start(web_config(port, command, 3, listen="max_per_client = 5000",
+                           more="min_uptime = 10ms\nrestart_delay = 1ms\nrestart_delay_max = 1ms"))
     limpet.watch_descriptors()
     trouble = []
     threads = [threading.Thread(target=come_and_go, args=(port, CLIENTS // 4, seed, trouble)) for seed in range(4)]

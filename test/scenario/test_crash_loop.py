@@ -10,7 +10,7 @@ import time
 
 from client import WebSocket, http_get
 from crowd import addresses_of
-from limpet import BINARY, cpu_seconds, free_port, is_sanitized, wait_until
+from limpet import BINARY, cpu_seconds, free_port, is_sanitized, wait_until, web_config
 
 WRAPPER = """#!/bin/sh
 if [ "$LIMPET_SLOT" = 2 ] && [ -e "{directory}/broken" ]; then
@@ -24,16 +24,7 @@ exec {binary} @demo
 def test_a_worker_that_exits_at_once(limpet):
     port = free_port()
     wrapper = limpet.write("worker", WRAPPER.format(directory=limpet.directory, binary=BINARY))
-    limpet.start(f"""
-[limpet]
-stats_period = 100ms
-[listen:web]
-bind = 127.0.0.1:{port}
-[pool:web]
-command = sh {wrapper}
-instances = 4
-restart_delay_max = 20s
-""")
+    limpet.start(web_config(port, f"sh {wrapper}", 4, more="restart_delay_max = 20s"))
     sources = {slot: addresses_of(port, slot, 4) for slot in range(4)}
     sockets = [WebSocket(port, source=s) for slot in (0, 1, 3) for s in sources[slot]]
     hellos = [socket.receive_json() for socket in sockets]

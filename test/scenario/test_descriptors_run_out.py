@@ -12,7 +12,7 @@ import time
 
 from client import WebSocket, connect_from
 from crowd import addresses_of
-from limpet import BINARY, cpu_seconds, free_port, is_sanitized, wait_until
+from limpet import cpu_seconds, free_port, is_sanitized, wait_until, web_config
 
 CLIENTS = 1000
 
@@ -43,18 +43,7 @@ def test_the_acceptor_does_not_spin_and_recovers(limpet):
     port = free_port()
     # The acceptor's limit is set from outside: that needs its user to be ours.
     user = "user = root" if os.geteuid() == 0 else ""
-    limpet.start(f"""
-[limpet]
-{user}
-stats_period = 100ms
-[listen:web]
-bind = 127.0.0.1:{port}
-[pool:web]
-command = {BINARY} @demo
-instances = 2
-stall_timeout = 0
-queue_timeout = 60s
-""")
+    limpet.start(web_config(port, limits=user, more="stall_timeout = 0\nqueue_timeout = 60s"))
     stopped, other = addresses_of(port, 0, 1)[0], addresses_of(port, 1, 1)[0]
     echo = WebSocket(port, source=other)
     echo.receive_json()
@@ -85,8 +74,7 @@ queue_timeout = 60s
 def test_the_listening_socket_is_heard_again_at_once(limpet):
     """The same with connections that are refused at the limit: nothing else has to happen before it accepts again."""
     port = free_port()
-    limpet.start(f"[listen:web]\nbind = 127.0.0.1:{port}\nmax_connections = 20\n[pool:web]\n"
-                 f"command = {BINARY} @demo\ninstances = 2\n")
+    limpet.start(web_config(port, listen="max_connections = 20"))
     held = [WebSocket(port) for _ in range(20)]
     waiting = ask(port, None)
     limpet.wait_counters(lambda c: c["limit_pauses"] > 0)

@@ -19,7 +19,8 @@ import psutil
 import pytest
 
 from client import HttpClient, http_get
-from limpet import BINARY, client_address, descriptors, environment_of, free_port, is_sanitized, status_of, wait_until
+from limpet import (BINARY, client_address, descriptors, environment_of, free_port, is_sanitized, status_of, wait_until,
+                    web_config)
 from odd_worker import COMMAND
 
 ODD = " ".join(COMMAND)
@@ -29,15 +30,7 @@ NOBODY = pwd.getpwnam("nobody")
 
 
 def config(port, limits="", more="", command=f"{BINARY} @demo", instances=2):
-    return f"""
-[limpet]
-{limits}
-[listen:web]
-bind = 127.0.0.1:{port}
-[pool:web]
-command = {command}
-instances = {instances}
-{more}"""
+    return web_config(port, command, instances, limits, more=more)
 
 
 def ids(user, group):

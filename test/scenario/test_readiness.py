@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from client import HttpClient, http_get
-from limpet import cpu_seconds, environment_of, free_port, is_alive, is_sanitized, wait_until
+from limpet import cpu_seconds, environment_of, free_port, is_alive, is_sanitized, wait_until, web_config
 from node_apps import need_node
 from odd_worker import COMMAND
 
@@ -22,15 +22,7 @@ ODD = " ".join(COMMAND)
 
 
 def config(port, command, more="", instances=1, limits=""):
-    return f"""
-[limpet]
-{limits}
-[listen:web]
-bind = 127.0.0.1:{port}
-[pool:web]
-command = {command}
-instances = {instances}
-{more}"""
+    return web_config(port, command, instances, limits, more=more)
 
 
 def one_worker(limpet):

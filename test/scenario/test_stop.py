@@ -14,7 +14,7 @@ import pytest
 
 from client import HttpClient, WebSocket, WebSocketClosed
 from crowd import answered, unread_requests
-from limpet import BINARY, client_address, free_port, is_alive, is_sanitized, wait_until
+from limpet import BINARY, client_address, free_port, is_alive, is_sanitized, wait_until, web_config
 from node_apps import can_connect, need_node
 from odd_worker import COMMAND
 from test_supervisor_dies import SLOW_NODE, rest_of, slow_request
@@ -23,15 +23,7 @@ ODD = " ".join(COMMAND)
 
 
 def config(port, command, instances=2, limits="", more=""):
-    return f"""
-[limpet]
-{limits}
-[listen:web]
-bind = 127.0.0.1:{port}
-[pool:web]
-command = {command}
-instances = {instances}
-{more}"""
+    return web_config(port, command, instances, limits, more=more)
 
 
 def command_of(limpet, kind):

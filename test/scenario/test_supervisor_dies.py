@@ -13,7 +13,7 @@ import pytest
 
 from client import HttpClient, WebSocket, http_get
 from crowd import answered, unread_requests
-from limpet import BINARY, client_address, free_port, wait_until
+from limpet import BINARY, client_address, free_port, wait_until, web_config
 from node_apps import app, need_node
 from odd_worker import COMMAND
 
@@ -37,15 +37,7 @@ http.createServer((request, response) => {
 
 
 def config(port, command, instances=2, drain="60s", more=""):
-    return f"""
-[limpet]
-drain_timeout = {drain}
-[listen:web]
-bind = 127.0.0.1:{port}
-[pool:web]
-command = {command}
-instances = {instances}
-{more}"""
+    return web_config(port, command, instances, f"drain_timeout = {drain}", more=more)
 
 
 def command_of(limpet, kind):

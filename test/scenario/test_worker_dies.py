@@ -15,7 +15,7 @@ import pytest
 
 from client import WebSocket, WebSocketClosed
 from crowd import Crowd, addresses_of, answered, unread_requests
-from limpet import BINARY, free_port, is_sanitized, wait_until
+from limpet import BINARY, free_port, is_sanitized, wait_until, web_config
 
 APP = """
 const http = require('http');
@@ -25,37 +25,13 @@ http.createServer((request, response) => response.end(JSON.stringify({
 """
 
 
-def demo_config(port, more=""):
-    return f"""
-[limpet]
-stats_period = 100ms
-[listen:web]
-bind = 127.0.0.1:{port}
-[pool:web]
-command = {BINARY} @demo
-instances = 4
-{more}"""
-
-
-def node_config(port, app, more=""):
-    return f"""
-[limpet]
-stats_period = 100ms
-[listen:web]
-bind = 127.0.0.1:{port}
-[pool:web]
-command = node {app}
-instances = 2
-{more}"""
-
-
 @pytest.mark.parametrize("policy", ["hold", "failover"])
 @pytest.mark.parametrize("kind", ["fd", "node"])
 def test_unread_connections_survive(limpet, kind, policy):
     port = free_port()
     more = f"on_down = {policy}\nstall_timeout = 0\nqueue_timeout = 30s\n"
-    config = demo_config(port, more) if kind == "fd" else node_config(port, limpet.write("app.js", APP), more)
-    limpet.start(config)
+    command = f"{BINARY} @demo" if kind == "fd" else f"node {limpet.write('app.js', APP)}"
+    limpet.start(web_config(port, command, more=more))
     victim = limpet.workers()[0]
     source = addresses_of(port, 0, 1)[0]
     limpet.watch_descriptors()
@@ -72,7 +48,7 @@ def test_unread_connections_survive(limpet, kind, policy):
 def test_only_its_own_established_connections_end(limpet):
     """WebSockets on every worker; one worker is killed: its own end, every other one goes on."""
     port = free_port()
-    limpet.start(demo_config(port))
+    limpet.start(web_config(port, instances=4))
     sockets = {slot: [WebSocket(port, source=s) for s in addresses_of(port, slot, 10)] for slot in range(4)}
     for group in sockets.values():
         for socket in group:
@@ -90,7 +66,7 @@ def test_random_kills_under_load(limpet):
     """For a minute workers are killed at random while a crowd makes requests. A request may fail only if its own
     worker was the one that died; there is no zombie, no descriptor more, and every gauge returns to 0."""
     port = free_port()
-    limpet.start(demo_config(port, "min_uptime = 10ms\nrestart_delay = 1ms\nrestart_delay_max = 1ms\n"))
+    limpet.start(web_config(port, instances=4, more="min_uptime = 10ms\nrestart_delay = 1ms\nrestart_delay_max = 1ms\n"))
     limpet.watch_descriptors()
     seconds = 15 if is_sanitized() else 60
     bystanders = [WebSocket(port, source=s) for s in addresses_of(port, 3, 10)]

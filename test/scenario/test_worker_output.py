@@ -15,7 +15,7 @@ import pytest
 
 from client import HttpClient, http_get
 from crowd import addresses_of
-from limpet import free_port, is_sanitized, wait_until
+from limpet import free_port, is_sanitized, wait_until, web_config
 from odd_worker import COMMAND
 
 ODD = " ".join(COMMAND)
@@ -23,15 +23,7 @@ TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} UTC"
 
 
 def config(port, command=ODD, limits="", more="", instances=1):
-    return f"""
-[limpet]
-{limits}
-[listen:web]
-bind = 127.0.0.1:{port}
-[pool:web]
-command = {command}
-instances = {instances}
-{more}"""
+    return web_config(port, command, instances, limits, more=more)
 
 
 def read(path):

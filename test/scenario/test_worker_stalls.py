@@ -12,7 +12,7 @@ import pytest
 
 from client import WebSocket, connect_from, http_get
 from crowd import addresses_of, answered, unread_requests
-from limpet import BINARY, free_port, wait_until
+from limpet import BINARY, free_port, wait_until, web_config
 
 NODE = """
 require('http').createServer((request, response) => response.end(JSON.stringify({
@@ -23,17 +23,7 @@ require('http').createServer((request, response) => response.end(JSON.stringify(
 def start(limpet, kind, policy, more=""):
     port = free_port()
     command = f"{BINARY} @demo" if kind == "fd" else f"node {limpet.write('app.js', NODE)}"
-    limpet.start(f"""
-[limpet]
-stats_period = 100ms
-[listen:web]
-bind = 127.0.0.1:{port}
-[pool:web]
-command = {command}
-instances = 2
-on_down = {policy}
-stall_timeout = 300ms
-{more}""")
+    limpet.start(web_config(port, command, more=f"on_down = {policy}\nstall_timeout = 300ms\n{more}"))
     return port
 
 
