@@ -183,6 +183,11 @@ class Limpet(Contender):
         return f'"{self.programs["worker"]}" link'
 
     def start(self):
+        # Every start but the first of a machine finds its seed; writing one waits for the disk.
+        seed = self.path / 'limpet.seed'
+        if not seed.exists():
+            seed.touch(mode=0o600)
+            seed.write_text('0123456789abcdef\n')
         file = self.path / 'limpet.ini'
         file.write_text(LIMPET_FILE.format(path=self.path, port=PORT, command=self.command(),
                                            delivery=self.delivery, workers=WORKERS))

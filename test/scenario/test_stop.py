@@ -221,6 +221,14 @@ def test_as_process_1_of_a_container(limpet):
     assert limpet.wait_exit() == 0
 
 
+def test_signals_that_the_caller_had_blocked(limpet):
+    """A program that blocks its signals and starts Limpet must not make it deaf."""
+    port = free_port()
+    limpet.start(config(port, ODD), preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals()))
+    assert limpet.stop(signal.SIGTERM) == 0
+
+
+
 def test_the_exit_code_of_a_detached_start(limpet):
     """-d: the parent ends with 0 when all is up; the process that it left holds nothing of the terminal (here: the pipes
     that run() reads to their end), and obeys TERM."""

@@ -44,6 +44,7 @@ static struct {
 	int far[FIELD_SLOTS];
 	uint64_t generation[FIELD_SLOTS];
 	unsigned readies, leavings; /* told to the supervisor */
+	bool word_is_in_link;       /* when it was told that a worker is ready */
 	uint64_t before[COUNTER_COUNT];
 } field;
 
@@ -65,7 +66,14 @@ static inline uint64_t field_counted(enum counter which)
 static inline void field_hear(const struct message *message, void *arg)
 {
 	assert_ptr_equal(arg, &field);
-	field.readies += message->type == MESSAGE_WORKER_READY;
+	if (message->type == MESSAGE_WORKER_READY) {
+		const struct message_worker *ready = &message->WORKER_READY;
+		const struct seat *seat = delivery_seat(field.delivery, ready->pool, ready->slot);
+		char byte;
+
+		field.readies++;
+		field.word_is_in_link = recv(seat->link, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+	}
 	field.leavings += message->type == MESSAGE_WORKER_LEAVES;
 }
 

@@ -66,6 +66,25 @@ static void test_wildcard_listener(void **state)
 	field_over();
 }
 
+/* Worry: the acceptor dies between reading a worker's one word of readiness and passing it on:
+ * nobody would ever hear it again (fault 116). */
+static void test_ready_outlives_the_acceptor(void **state)
+{
+	char byte;
+
+	(void)state;
+	field_begin(1, "");
+	field_slot_begin(0);
+	assert_int_equal(limpet_worker_ready(field.far[0]), 0);
+	field_turn();
+	assert_int_equal(field.readies, 1);
+	assert_true(field.word_is_in_link); /* a successor would find it */
+	assert_int_equal(recv(field_seat(0)->link, &byte, 1, MSG_PEEK | MSG_DONTWAIT), -1);
+	field_turn();
+	assert_int_equal(field.readies, 1);
+	field_over();
+}
+
 /* Worry: readiness is not told, or told of another generation. */
 static void test_ready(void **state)
 {
@@ -160,6 +179,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_client_arrives),
 		cmocka_unit_test(test_wildcard_listener),
+		cmocka_unit_test(test_ready_outlives_the_acceptor),
 		cmocka_unit_test(test_ready),
 		cmocka_unit_test(test_bad_records),
 		cmocka_unit_test(test_many_answers_at_once),
