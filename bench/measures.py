@@ -191,7 +191,7 @@ def respawns(programs):
 def start_up(programs):
     """From the start of the program to the first client, in ms; memory of each role when it has settled."""
     with Background(programs, mode='watch', clients=1, pause=0.05, seconds=60) as watch:
-        time.sleep(0.1)  # until the client tries in vain, about twice per millisecond
+        time.sleep(1)  # what ran before is cleared away; the client tries in vain, about twice per millisecond
         begun = time.monotonic_ns()
         with Limpet(programs, complete=False) as limpet:
             first = processes.wait_until(watch.lines, 20, 'a first client is served')[0]
