@@ -79,8 +79,7 @@ static void __attribute__((noreturn)) die(const struct plan *plan, const char *s
 {
 	struct report report = { .error = errno };
 
-	for (size_t i = 0; i < sizeof report.step - 1 && step[i]; i++)
-		report.step[i] = step[i];
+	memcpy(report.step, step, strnlen(step, sizeof report.step - 1));
 	if (write(plan->report, &report, sizeof report) < 0)
 		_exit(126);
 	_exit(127);
