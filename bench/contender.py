@@ -229,6 +229,18 @@ class NodeCluster(Contender):
         return [self.primary]
 
 
+class Bare(Contender):
+    """The least that a hand-over can cost on this machine; see bare.c."""
+
+    name = 'bare hand-over'
+
+    def start(self):
+        self.process = self.run(self.programs['bare'], PORT, self.programs['worker'], WORKERS)
+
+    def balancer(self):
+        return [self.process]
+
+
 class Reuseport(Contender):
     name = 'SO_REUSEPORT'
 

@@ -47,6 +47,8 @@ def hand_over(results):
 
     lines = [Budget('P1', f'fd: acceptor CPU per connection, of {other}\'s, layout {layout}', ratio(layout, other),
                     1 / 6, '{:.3f}') for layout in 'PU' for other in ('HAProxy', 'nginx stream')]
+    lines += [Budget('own', f'fd: acceptor CPU per connection, of a bare hand-over\'s, layout {layout}',
+                     ratio(layout, 'bare hand-over'), 1.25) for layout in 'PU']
     first = median(costs[0] for costs in results.backlogs)
     again = median(cost for costs in results.backlogs for cost in costs[1:])
     return lines + [

@@ -21,8 +21,7 @@ struct worker {
 	struct environment environment; /* only while starting */
 	char **argv;
 	char *directory;
-	int far_link;     /* the worker's end, only while starting */
-	char status[128]; /* sd_notify STATUS= */
+	int far_link; /* the worker's end, only while starting */
 };
 
 void worker_begin(struct worker *worker, struct supervisor *supervisor,

@@ -2,6 +2,7 @@
  * What happens at the end is in shutdown.c. SPDX-License-Identifier: ISC */
 #include "supervisor/supervisor.h"
 
+#include <config.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -51,8 +52,6 @@ static void on_notify(pid_t pid, enum notify_word word, const char *status, void
 		else if (word == NOTIFY_WATCHDOG)
 			worker_pats_watchdog(w);
 		else
-			snprintf(w->status, sizeof w->status, "%s", status);
-		if (word == NOTIFY_STATUS)
 			log_line(LOG_INFO, w->child.name, "status: %s", status);
 		return;
 	}
@@ -216,6 +215,7 @@ int supervisor_run(struct config **config, const struct supervisor_settings *set
 	TAILQ_INIT(&s.listeners);
 	keep_begin(&s.keep);
 	role_log("supervisor", s.config);
+	log_info("Limpet %s: %s", PACKAGE_VERSION, settings->origin);
 	if (!begin(&s, &e)) {
 		log_error("cannot start: %s", e.text);
 		s.exit_code = 1;

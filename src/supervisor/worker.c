@@ -154,7 +154,6 @@ static void started(struct child *child, struct process_spec *spec, bool running
 	free(w->directory);
 	w->directory = NULL;
 	w->draining = false;
-	w->status[0] = '\0';
 	if (!running) {
 		fd_close(&w->link);
 		return;
