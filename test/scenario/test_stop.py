@@ -211,13 +211,14 @@ def test_as_process_1_of_a_container(limpet):
     with open(f"/proc/{process_1.pid}/status", encoding="ascii") as file:
         assert "NSpid:\t%d\t1\n" % process_1.pid in file.read()
     assert len(limpet.log_lines("orphans made")) == 2
-    wait_until(lambda: not [c for c in process_1.children() if c.status() == psutil.STATUS_ZOMBIE], 10)
-    def names():
-        with contextlib.suppress(psutil.NoSuchProcess):  # an orphan that is reaped while we ask
-            return sorted(child.name() for child in process_1.children())
-        return []
-    wait_until(lambda: names() == NAMES, 10,
-               lambda: f"children {process_1.children()}")
+
+    def family():
+        """(name, status) of every child; None while an orphan is reaped under our eyes."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return sorted((child.name(), child.status()) for child in process_1.children())
+        return None
+    wait_until(lambda: [name for name, _ in family() or []] == NAMES, 10, lambda: f"children {process_1.children()}")
+    assert psutil.STATUS_ZOMBIE not in [status for _, status in wait_until(family)]
     with HttpClient(port) as client:
         worker = client.get_json()
     assert worker["pid"] < 1000
