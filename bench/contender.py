@@ -126,6 +126,10 @@ class Contender:
         """Ids of the processes that stand between clients and workers."""
         raise NotImplementedError
 
+    def acceptor(self):
+        """Ids of those of them that take the clients in."""
+        return self.balancer()
+
     def run(self, *command, **environment):
         process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL,
                                    stdout=self.log, stderr=self.log, env={**os.environ, **environment})
@@ -205,6 +209,9 @@ class Limpet(Contender):
     def balancer(self):
         return list(self.roles().values())
 
+    def acceptor(self):
+        return [self.roles()['acceptor']]
+
     def workers(self):
         return sorted(set(processes.descendants(self.supervisor)) - set(self.balancer()))
 
@@ -235,10 +242,21 @@ class Bare(Contender):
     name = 'bare hand-over'
 
     def start(self):
-        self.process = self.run(self.programs['bare'], PORT, self.programs['worker'], WORKERS)
+        self.process = self.run(self.programs['bare'], PORT, WORKERS, *self.command())
+
+    def command(self):
+        return 'link', self.programs['worker'], 'link'
 
     def balancer(self):
         return [self.process]
+
+
+class BareNode(Bare):
+    name = 'bare, Node'
+    warm_up = LimpetNode.warm_up
+
+    def command(self):
+        return 'node', 'env', f'PORT={PORT}', 'node', HERE / 'app.js'
 
 
 class Reuseport(Contender):

@@ -91,8 +91,7 @@ class Watched:
 
     def __init__(self, contender):
         balancer = contender.balancer()
-        acceptor = [contender.roles()['acceptor']] if isinstance(contender, Limpet) else balancer
-        self.groups = balancer, acceptor
+        self.groups = balancer, contender.acceptor()
         self.before, self.begun = self.seconds(), time.monotonic()
 
     def seconds(self):
@@ -125,12 +124,12 @@ def throughput(kind, programs, modes, seconds, pinned=False):
         return {mode: window(contender, mode, seconds) for mode in modes}
 
 
-def backlog(programs, times, connections=2000):
-    """Acceptor's processor time per connection when many wait already, in µs, each time anew."""
+def backlog(kind, programs, times, connections=2000):
+    """Processor time of who accepts per connection when many wait already, in µs, each time anew."""
     costs = []
-    with Limpet(programs) as limpet:
+    with kind(programs) as balancer:
         load(programs, mode='new', seconds=0.4)
-        acceptor = limpet.roles()['acceptor']
+        acceptor, = balancer.acceptor()
         for _ in range(times):
             os.kill(acceptor, signal.SIGSTOP)
             with Background(programs, mode='new', count=connections, clients=connections) as clients:

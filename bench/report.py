@@ -29,13 +29,18 @@ class Results:
 
     def __init__(self):
         self.throughput = {}
-        self.backlogs, self.memories, self.respawns, self.starts = [], [], [], []
+        self.backlogs, self.memories, self.respawns, self.starts = {}, [], [], []
 
     def add(self, layout, mode, name, sample):
         self.throughput.setdefault((layout, mode), {}).setdefault(name, []).append(sample)
 
     def median(self, layout, mode, name, figure):
         return median(sample[figure] for sample in self.throughput[layout, mode][name])
+
+    def backlog(self, name):
+        """Medians: of the first backlog of a fresh process, and of those after it."""
+        runs = self.backlogs[name]
+        return median(costs[0] for costs in runs), median(cost for costs in runs for cost in costs[1:])
 
     def ratio(self, layout, mode, figure, name, other):
         return self.median(layout, mode, name, figure) / self.median(layout, mode, other, figure)
@@ -49,13 +54,15 @@ def hand_over(results):
                     1 / 6, '{:.3f}') for layout in 'PU' for other in ('HAProxy', 'nginx stream')]
     lines += [Budget('own', f'fd: acceptor CPU per connection, of a bare hand-over\'s, layout {layout}',
                      ratio(layout, 'bare hand-over'), 1.25) for layout in 'PU']
-    first = median(costs[0] for costs in results.backlogs)
-    again = median(cost for costs in results.backlogs for cost in costs[1:])
+    first, again = results.backlog('Limpet, fd')
+    floor_first, floor_again = results.backlog('bare hand-over')
     return lines + [
         Budget('P1', 'fd: acceptor CPU per connection, layout U, µs',
                results.median('U', 'new', 'Limpet, fd', 'acceptor'), 12, '{:.1f}'),
         Budget('P1', 'fd: the same with a backlog of 2,000, the first of a fresh process, µs', first, 6, '{:.1f}'),
-        Budget('P1', 'fd: the same with a backlog of 2,000, again, µs', again, 6, '{:.1f}')]
+        Budget('own', 'fd: of a bare hand-over\'s', first / floor_first, 1.5),
+        Budget('P1', 'fd: the same with a backlog of 2,000, again, µs', again, 6, '{:.1f}'),
+        Budget('own', 'fd: of a bare hand-over\'s', again / floor_again, 1.5)]
 
 
 def whole_machine(results):
@@ -68,9 +75,12 @@ def whole_machine(results):
 def node(results):
     lines = [Budget('P3', 'node: connections/s, of Node\'s own cluster',
                     results.ratio('U', 'new', 'rate', 'Limpet, node', 'Node cluster'), 1.25, least=True)]
-    return lines + [Budget('P3', f'node: acceptor CPU per connection, of Node\'s primary, layout {layout}',
-                           results.ratio(layout, 'new', 'acceptor', 'Limpet, node', 'Node cluster'), 0.25)
-                    for layout in 'PU']
+    for layout in 'PU':
+        lines += [Budget('P3', f'node: acceptor CPU per connection, of Node\'s primary, layout {layout}',
+                         results.ratio(layout, 'new', 'acceptor', 'Limpet, node', 'Node cluster'), 0.25),
+                  Budget('own', f'node: acceptor CPU per connection, of a bare hand-over\'s, layout {layout}',
+                         results.ratio(layout, 'new', 'acceptor', 'Limpet, node', 'bare, Node'), 1.5)]
+    return lines
 
 
 def afterwards(results):

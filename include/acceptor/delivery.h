@@ -26,6 +26,7 @@ struct delivery {
 	struct delivery_pool *pools;
 	size_t pool_count;
 	struct event *tick; /* runs while somebody waits */
+	struct gather *gather;
 	uint64_t incarnation;
 	bool stopping; /* draining: clients that nobody can take are not held longer than they must
 			*/

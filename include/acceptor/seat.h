@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "acceptor/gather.h"
 #include "base/address.h"
 #include "base/buffer.h"
 #include "config/config.h"
@@ -73,6 +74,7 @@ struct seat {
 	bool expected; /* EMPTY or STARTING, and worth waiting for */
 	int link;      /* -1: none or closed */
 	struct event *readable, *writable;
+	struct gather_place gather; /* whether `readable` is pending */
 	struct client *window[SEAT_WINDOW]; /* sent, by id modulo SEAT_WINDOW */
 	unsigned in_flight;
 	uint64_t next_id;
@@ -93,6 +95,9 @@ void seat_move(struct seat *seat, enum seat_state to);
 void seat_open(struct seat *seat, struct event_base *base, int *link,
 	       const struct message_slot *slot, uint64_t incarnation);
 void seat_close(struct seat *seat, struct client_queue *orphans);
+
+/* Reads what the worker says, and sends who waited for it. */
+void seat_hear(struct seat *seat);
 
 /* It can take no client now, though it is up: who has waited long enough may go elsewhere. */
 bool seat_is_full(const struct seat *seat);

@@ -365,6 +365,7 @@ struct delivery *delivery_new(struct event_base *base, const struct config *conf
 	d->tick = event_new(base, -1, 0, on_tick, d);
 	if (!d->tick)
 		fatal("no event for the tick");
+	d->gather = gather_new(base);
 	for (size_t i = 0; i < d->pool_count; i++)
 		pool_begin(d, &d->pools[i], &config->pools[i], seed);
 	return d;
@@ -405,6 +406,7 @@ void delivery_free(struct delivery **delivery)
 	for (size_t i = 0; i < d->pool_count; i++)
 		pool_end(&d->pools[i]);
 	event_free(d->tick);
+	gather_free(&d->gather);
 	free(d->pools);
 	free(d);
 }

@@ -52,6 +52,7 @@ void seat_move(struct seat *seat, enum seat_state to)
 
 static void close_link(struct seat *seat)
 {
+	gather_leave(seat->delivery->gather, seat);
 	if (seat->readable)
 		event_free(seat->readable);
 	if (seat->writable)
@@ -60,15 +61,18 @@ static void close_link(struct seat *seat)
 	fd_close(&seat->link);
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *arg)
+void seat_hear(struct seat *seat)
 {
-	struct seat *seat = arg;
-
-	(void)fd, (void)what;
 	if (!seat->kind->readable(seat))
 		close_link(seat);
 	else
 		seat_flush(seat);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	seat_hear(arg);
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)
@@ -190,6 +194,7 @@ static enum send_result send_now(struct seat *seat, struct client *client)
 	if (seat->in_flight++ == 0)
 		seat->progress_ms = client->sent_ms;
 	counter_add(COUNTER_UNACKNOWLEDGED, 1);
+	gather_sent(seat->delivery->gather, seat, client->sent_ms);
 	return SEND_DONE;
 }
 

@@ -306,6 +306,41 @@ static void test_garbage(void **state)
 		assert_int_equal(act_of(lines[i]), NODE_BAD);
 }
 
+/* Worry: the short way for the usual lines takes something else for one, or reads it otherwise. */
+static void test_usual_lines_read_alike(void **state)
+{
+	static const char *const usual[] = {
+		"{\"cmd\":\"NODE_HANDLE_ACK\"}",
+		"{\"cmd\":\"NODE_CLUSTER\",\"ack\":7,\"accepted\":true,\"seq\":12}",
+		"{\"cmd\":\"NODE_CLUSTER\",\"ack\":9007199254740991,\"accepted\":true,\"seq\":1}",
+	};
+	char line[128], spaced[130];
+
+	(void)state;
+	for (size_t u = 0; u < sizeof usual / sizeof *usual; u++) {
+		for (size_t place = 0; place <= strlen(usual[u]); place++) {
+			for (int byte = 0; byte < 256; byte++) {
+				struct node_message here, there;
+				size_t length = strlen(usual[u]);
+
+				memcpy(line, usual[u], length);
+				line[place] = (char)byte; /* past the end: one byte more */
+				length += place == length;
+				spaced[0] = ' ';
+				memcpy(spaced + 1, line, length);
+				node_ipc_parse(line, length, &here);
+				node_ipc_parse(spaced, length + 1, &there);
+				assert_int_equal(here.act, there.act);
+				assert_int_equal(here.ack, there.ack);
+				assert_int_equal(here.seq, there.seq);
+				assert_int_equal(here.accepted, there.accepted);
+				node_message_clear(&here);
+				node_message_clear(&there);
+			}
+		}
+	}
+}
+
 /* Worry: the hand-over path allocates, and 50,000 connections a second fragment the heap. */
 static void test_acknowledgement_does_not_allocate(void **state)
 {
@@ -445,6 +480,7 @@ int main(void)
 		cmocka_unit_test(test_acts),
 		cmocka_unit_test(test_what_is_the_applications),
 		cmocka_unit_test(test_garbage),
+		cmocka_unit_test(test_usual_lines_read_alike),
 		cmocka_unit_test(test_acknowledgement_does_not_allocate),
 		cmocka_unit_test(test_newconn),
 		cmocka_unit_test(test_reply),
