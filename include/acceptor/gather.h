@@ -31,6 +31,9 @@ void gather_free(struct gather **gather); /* every seat has left */
 /* A client was sent to the seat at now_ms (monotonic). */
 void gather_sent(struct gather *gather, struct seat *seat, int64_t now_ms);
 
+/* Hears every gathered link now. */
+void gather_round(struct gather *gather);
+
 /* The seat's link is about to close, or its events to be freed. */
 void gather_leave(struct gather *gather, struct seat *seat);
 

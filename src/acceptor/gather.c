@@ -41,12 +41,10 @@ static void seat_gathered(struct gather *gather, struct seat *seat, bool gathere
 	}
 }
 
-static void on_round(evutil_socket_t fd, short what, void *arg)
+void gather_round(struct gather *gather)
 {
-	struct gather *gather = arg;
 	struct seat *seat, *next;
 
-	(void)fd, (void)what;
 	/* Reading may end the seat's own link, and with it its place here, but no other's. */
 	for (seat = TAILQ_FIRST(&gather->seats); seat; seat = next) {
 		next = TAILQ_NEXT(seat, gather.link);
@@ -55,6 +53,14 @@ static void on_round(evutil_socket_t fd, short what, void *arg)
 		else
 			seat_hear(seat);
 	}
+}
+
+static void on_round(evutil_socket_t fd, short what, void *arg)
+{
+	struct gather *gather = arg;
+
+	(void)fd, (void)what;
+	gather_round(gather);
 	if (!TAILQ_EMPTY(&gather->seats))
 		start_round(gather);
 }

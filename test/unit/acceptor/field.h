@@ -122,8 +122,10 @@ static inline void field_over(void)
 
 static inline void field_turn(void)
 {
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 4; i++) {
+		gather_round(field.delivery->gather); /* what a timer would do in ms */
 		event_base_loop(field.base, EVLOOP_NONBLOCK);
+	}
 }
 
 /* Runs the loop until the condition holds. */

@@ -103,8 +103,10 @@ static int teardown(void **state)
 
 static void turn(void)
 {
-	for (int i = 0; i < 8; i++)
+	for (int i = 0; i < 8; i++) {
+		gather_round(w.delivery->gather); /* what a timer would do in ms */
 		event_base_loop(w.base, EVLOOP_NONBLOCK);
+	}
 }
 
 static struct node_primary *primary(void)
