@@ -36,9 +36,19 @@
  *                12 bytes for IPv4, 36 for IPv6, none for 0x00. Source is the client; behind another proxy it
  *                is what that proxy said, so believe it rather than getpeername(2).
  *   TLVs         type (1 byte), length (2, big-endian), value. Type 0x05 (PP2_TYPE_UNIQUE_ID) is always there:
- *                eight opaque bytes, the id. Skip every other type: more may be added.
+ *                eight opaque bytes, the id. A client who came by TLS has 0x20 (PP2_TYPE_SSL), and as known
+ *                0x01 (ALPN) and 0x02 (the server name he asked for), with no NUL behind the text. Skip every
+ *                other type: more may be added, and their order is not fixed.
  *
- * A record has at most 4096 bytes. Receive with MSG_CMSG_CLOEXEC and room for more than one descriptor, close
+ * The value of 0x20 is one byte of bits (0x01 he spoke TLS, 0x02 he showed a certificate, 0x04 he did so in this
+ * session, which he may have resumed), four bytes that are all zero when that certificate is good, and TLVs
+ * within: 0x21 the version ("TLSv1.3"), 0x22 the common name of his certificate, 0x23 the cipher suite.
+ *
+ * The socket is a TCP socket or, where TLS ended in a relay of Limpet or the client came by a UNIX path, a
+ * UNIX stream socket: what is read from it is plain text either way, and getpeername(2) of a UNIX socket
+ * tells nothing. TCP options (TCP_NODELAY) fail on it with EOPNOTSUPP: ignore that.
+ *
+ * A record has at most 4096 bytes (this version sends 1024 at most). Receive with MSG_CMSG_CLOEXEC and room for more than one descriptor, close
  * surplus ones, and look at MSG_CTRUNC: a process whose descriptor table is full gets the bytes, and silently
  * loses the socket.
  *
@@ -75,6 +85,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,7 +95,13 @@
 
 #define LIMPET_RECORD_MAX      4096
 #define LIMPET_ID_SIZE         8
+#define LIMPET_TLV_ALPN        0x01
+#define LIMPET_TLV_AUTHORITY   0x02
 #define LIMPET_TLV_UNIQUE_ID   0x05
+#define LIMPET_TLV_SSL         0x20
+#define LIMPET_TLV_SSL_VERSION 0x21
+#define LIMPET_TLV_SSL_CN      0x22
+#define LIMPET_TLV_SSL_CIPHER  0x23
 #define LIMPET_NOT_ARRIVED     1 /* reasons of a refusal */
 #define LIMPET_BUSY            2
 #define LIMPET_DESCRIPTORS_MAX 8 /* received at once, so that surplus ones are seen and closed */
@@ -97,6 +114,15 @@ struct limpet_client {
 	struct sockaddr_storage peer;  /* the client */
 	struct sockaddr_storage local; /* what he connected to */
 	socklen_t peer_length, local_length;
+	/* Of the TLS between him and Limpet, or the proxy in front of it. Texts are "" where not
+	 * known; one that does not fit, or has a NUL within, counts as not known. */
+	int is_tls;
+	int is_verified;       /* he showed a certificate, and it is good */
+	char tls_version[16];  /* "TLSv1.3" */
+	char cipher[64];       /* "TLS_AES_128_GCM_SHA256" */
+	char alpn[64];         /* the protocol agreed upon */
+	char server_name[256]; /* the host that he asked for */
+	char client_name[256]; /* common name of his certificate */
 };
 
 /* The link's descriptor, made close-on-exec; -1 with errno: not started by Limpet with `delivery =
@@ -193,22 +219,76 @@ static inline void limpet_worker_addresses(struct limpet_client *client, unsigne
 	}
 }
 
-/* Finds the id among the TLVs. 0; -1: there is none, or the TLVs are damaged. */
-static inline int limpet_worker_find_id(const unsigned char *at, const unsigned char *end,
-					uint64_t *id_r)
+/* One TLV's value as text. */
+static inline void limpet_worker_text(char *out, size_t size, const unsigned char *value,
+				      size_t length)
 {
-	*id_r = 0;
-	while (end - at >= 3) {
-		const unsigned char *value = at + 3;
-		const size_t length = (size_t)at[1] << 8 | at[2];
+	if (length >= size || memchr(value, 0, length))
+		length = 0;
+	memcpy(out, value, length);
+	out[length] = 0;
+}
 
-		if ((size_t)(end - value) < length)
-			return -1;
-		if (at[0] == LIMPET_TLV_UNIQUE_ID && length == LIMPET_ID_SIZE)
-			memcpy(id_r, value, LIMPET_ID_SIZE);
-		at = value + length;
+/* The TLV at `at`: its value and length, and the next one. 1; 0: there is none; -1: it is damaged.
+ */
+static inline int limpet_worker_tlv(const unsigned char **at, const unsigned char *end,
+				    const unsigned char **value_r, size_t *length_r)
+{
+	if (*at == end)
+		return 0;
+	if (end - *at < 3)
+		return -1;
+	*value_r = *at + 3;
+	*length_r = (size_t)(*at)[1] << 8 | (*at)[2];
+	if ((size_t)(end - *value_r) < *length_r)
+		return -1;
+	*at = *value_r + *length_r;
+	return 1;
+}
+
+/* The value of a TLV of type SSL. What is damaged in it is not believed, and costs nothing else. */
+static inline void limpet_worker_tls(struct limpet_client *client, const unsigned char *at,
+				     size_t length)
+{
+	const unsigned char *const end = at + length, *value, *type;
+
+	if (length < 5)
+		return;
+	client->is_tls = at[0] & 1;
+	client->is_verified = (at[0] & 6) && !(at[1] | at[2] | at[3] | at[4]);
+	for (type = at += 5; limpet_worker_tlv(&at, end, &value, &length) > 0; type = at) {
+		if (*type == LIMPET_TLV_SSL_VERSION)
+			limpet_worker_text(client->tls_version, sizeof client->tls_version, value,
+					   length);
+		else if (*type == LIMPET_TLV_SSL_CIPHER)
+			limpet_worker_text(client->cipher, sizeof client->cipher, value, length);
+		else if (*type == LIMPET_TLV_SSL_CN)
+			limpet_worker_text(client->client_name, sizeof client->client_name, value,
+					   length);
 	}
-	return at == end && *id_r ? 0 : -1;
+}
+
+/* Reads the TLVs. 0; -1: there is no id, or they are damaged. */
+static inline int limpet_worker_tlvs(struct limpet_client *client, const unsigned char *at,
+				     const unsigned char *end)
+{
+	const unsigned char *type = at, *value;
+	size_t length;
+	int result;
+
+	client->id = 0;
+	for (; (result = limpet_worker_tlv(&at, end, &value, &length)) > 0; type = at) {
+		if (*type == LIMPET_TLV_UNIQUE_ID && length == LIMPET_ID_SIZE)
+			memcpy(&client->id, value, LIMPET_ID_SIZE);
+		else if (*type == LIMPET_TLV_ALPN)
+			limpet_worker_text(client->alpn, sizeof client->alpn, value, length);
+		else if (*type == LIMPET_TLV_AUTHORITY)
+			limpet_worker_text(client->server_name, sizeof client->server_name, value,
+					   length);
+		else if (*type == LIMPET_TLV_SSL)
+			limpet_worker_tls(client, value, length);
+	}
+	return result == 0 && client->id ? 0 : -1;
 }
 
 /* Reads one whole header; client->fd is left alone. 0; or -1 with EPROTO: not a record of this
@@ -221,9 +301,7 @@ static inline int limpet_worker_parse(const unsigned char *bytes, size_t length,
 	static const size_t address_sizes[4] = { 0, 12, 36, 216 }; /* none, IPv4, IPv6, UNIX */
 	size_t address_size;
 
-	memset(&client->peer, 0, sizeof client->peer);
-	memset(&client->local, 0, sizeof client->local);
-	client->peer_length = client->local_length = 0;
+	memset(&client->id, 0, sizeof *client - offsetof(struct limpet_client, id));
 	errno = EPROTO;
 	if (length < 16 || memcmp(bytes, signature, sizeof signature) != 0)
 		return -1;
@@ -236,7 +314,7 @@ static inline int limpet_worker_parse(const unsigned char *bytes, size_t length,
 		return -1;
 	if (bytes[12] == 0x21 && (address_size == 12 || address_size == 36))
 		limpet_worker_addresses(client, bytes[13], bytes + 16);
-	return limpet_worker_find_id(bytes + 16 + address_size, bytes + length, &client->id);
+	return limpet_worker_tlvs(client, bytes + 16 + address_size, bytes + length);
 }
 
 /* The first descriptor of a received message, or -1; surplus ones are closed. */

@@ -68,7 +68,7 @@ need() {
 
 need_for_building() {
 	need gcc make autoconf automake pkg-config libc6-dev \
-		libevent-dev libjansson-dev libxxhash-dev libmd-dev libsystemd-dev
+		libevent-dev libjansson-dev libxxhash-dev libmd-dev libssl-dev libc-ares-dev libsystemd-dev
 }
 
 # The generated files stand in the source tree, so this comes before two builds run side by side.

@@ -10,6 +10,8 @@
 #include "base/fd.h"
 #include "command_line.h"
 #include "demo/demo.h"
+#include "relay/relay.h"
+#include "relay/tls.h"
 #include "supervisor/supervisor.h"
 #include "warden/warden.h"
 
@@ -24,6 +26,7 @@ static const struct {
 	int (*run)(void);
 } roles[] = {
 	{ "@acceptor", acceptor_run },
+	{ "@relay", relay_run },
 	{ "@warden", warden_run },
 	{ "@demo", demo_run },
 };
@@ -74,11 +77,19 @@ static bool detach(int *readiness_r, int *code_r)
 	return true;
 }
 
+static int wrong(const struct command_line *line)
+{
+	fprintf(stderr, "limpet: %s\n", line->error.text);
+	return EXIT_WRONG;
+}
+
 static int start(struct command_line *line)
 {
 	struct supervisor_settings settings = { .origin = line->origin, .readiness = -1 };
 	int code;
 
+	if (!tls_check_apart(line->config, &line->error))
+		return wrong(line);
 	if (line->detach && !detach(&settings.readiness, &code)) {
 		config_free(&line->config);
 		return code;
@@ -92,6 +103,8 @@ static int obey(struct command_line *line)
 	case COMMAND_START:
 		return start(line);
 	case COMMAND_TEST:
+		if (line->config->tls_count > 0 && !tls_check(line->config, &line->error))
+			return wrong(line);
 		fprintf(stderr, "limpet: configuration %s is good\n", line->origin);
 		return EXIT_GOOD;
 	case COMMAND_DUMP:
@@ -110,8 +123,7 @@ static int obey(struct command_line *line)
 		config_print_manual(stdout);
 		return EXIT_GOOD;
 	case COMMAND_WRONG:
-		fprintf(stderr, "limpet: %s\n", line->error.text);
-		return EXIT_WRONG;
+		return wrong(line);
 	}
 	return EXIT_WRONG;
 }

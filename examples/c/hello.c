@@ -21,6 +21,7 @@ struct client {
 	int fd;
 	size_t used; /* of request */
 	struct sockaddr_storage peer;
+	bool is_tls;
 	char request[REQUEST_MAX];
 };
 
@@ -56,8 +57,9 @@ static void answer(struct client *client)
 	int length;
 
 	print_address(&client->peer, address, sizeof address);
-	snprintf(body, sizeof body, "{\"pid\":%d,\"slot\":%s,\"client\":\"%s\"}\n", (int)getpid(),
-		 slot ? slot : "null", address);
+	snprintf(body, sizeof body,
+		 "{\"pid\":%d,\"slot\":%s,\"client\":\"%s\",\"scheme\":\"%s\"}\n", (int)getpid(),
+		 slot ? slot : "null", address, client->is_tls ? "https" : "http");
 	length = snprintf(text, sizeof text,
 			  "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
 			  "%zu\r\nConnection: close\r\n\r\n%s",
@@ -96,6 +98,7 @@ static void take(const struct limpet_client *arrived)
 	limpet_worker_accept(link_fd, arrived->id); /* before the first read */
 	client->fd = arrived->fd;
 	client->peer = arrived->peer;
+	client->is_tls = arrived->is_tls;
 	client_count++;
 }
 

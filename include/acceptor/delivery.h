@@ -16,7 +16,8 @@
 struct delivery_pool {
 	const struct pool_config *config;
 	struct route route;
-	struct seat *seats;        /* config->instances of them */
+	struct seat *seats;
+	size_t seat_count;         /* config->locals; 0: reached by proxying, not by us */
 	struct node_primary *node; /* NULL for fd pools */
 	struct client_queue held;  /* waiting for any seat */
 	unsigned held_count;
@@ -27,6 +28,7 @@ struct delivery {
 	size_t pool_count;
 	struct event *tick; /* runs while somebody waits */
 	struct gather *gather;
+	struct message_tickets tickets; /* for workers that end TLS by themselves */
 	uint64_t incarnation;
 	bool stopping; /* draining: clients that nobody can take are not held longer than they must
 			*/
@@ -51,6 +53,7 @@ void delivery_take(struct client *client, void *delivery);
 void delivery_slot_begin(struct delivery *delivery, const struct message_slot *slot, int *link);
 void delivery_slot_state(struct delivery *delivery, const struct message_slot_state *state);
 void delivery_slot_end(struct delivery *delivery, const struct message_slot_end *end);
+void delivery_tickets(struct delivery *delivery, const struct message_tickets *tickets);
 
 /* A seat can take clients (again), or a server of a Node worker opened: clients that wait are tried
  * anew. */

@@ -19,6 +19,9 @@ void node_seat_serve(struct seat *seat, struct node_server *server, uint64_t seq
  * then. */
 void node_seat_refuse(struct seat *seat, uint64_t seq, int error, const char *data);
 
+/* delivery->tickets are new: a worker that ends TLS by itself (tls_at) hears of it. */
+void node_seat_tickets(struct seat *seat);
+
 /* The server was open in this worker before this process began. */
 void node_seat_restore(struct seat *seat, struct node_server *server);
 

@@ -41,7 +41,7 @@ typedef void log_writer(const char *line, size_t length, void *arg);
 void log_to_writer(log_writer *writer, void *arg);
 
 /* One line. `subject` is "web/3", "listen:https", ... or NULL for the role. Bytes outside
- * 0x20-0x7e (and invalid UTF-8) are escaped, a text over 1 KiB is cut with "...". */
+ * 0x20-0x7e (and invalid UTF-8) are escaped, a text over 3 KiB is cut with "...". */
 void log_line(enum log_level level, const char *subject, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 

@@ -32,11 +32,71 @@ struct weight_list {
 	size_t count;
 };
 
+/* What a `server` line says. */
+enum server_kind {
+	SERVER_ADDRESS, /* host:port (a name is looked up), or unix:/path */
+	SERVER_DNS,     /* every address of a name */
+	SERVER_SRV      /* every target of an SRV record */
+};
+struct server_list {
+	struct server {
+		enum server_kind kind;
+		char *host;    /* name (lower case) or numeric address (v6 canonical, without [])
+				* or "unix:/path" whole; of SRV "_ws._tcp.name" */
+		unsigned port; /* 0: of SRV, or a path */
+		double weight; /* 0 to 1000, whole thousandths */
+		char *name;    /* hashed; as given, else host:port; of DNS and SRV: only for logs */
+	} * items;
+	size_t count;
+};
+/* items[i].name is lower case; a first label "*" stands for exactly one label. */
+struct sni_list {
+	struct sni_route {
+		char *name, *pool;
+		size_t pool_index; /* set by the cross-check */
+	} * items;
+	size_t count;
+};
+/* Slots that one DNS or SRV line may have at a time; further addresses are logged and not used. */
+#define CONFIG_PLACES 64
+/* Slots of one pool, these places included. */
+#define CONFIG_SLOTS_MOST 4096
+
 /* Values of the CHOICE options, in the order of their words in option_number.c. */
 enum config_delivery {
 	DELIVERY_AUTO,
 	DELIVERY_NODE,
-	DELIVERY_FD
+	DELIVERY_FD,
+	DELIVERY_PROXY,
+	DELIVERY_LISTEN
+};
+enum config_proxy_protocol {
+	PROXY_PROTOCOL_OFF,
+	PROXY_PROTOCOL_REQUIRE,
+	PROXY_PROTOCOL_PASS
+};
+enum config_send_proxy {
+	SEND_PROXY_OFF,
+	SEND_PROXY_V1,
+	SEND_PROXY_V2
+};
+enum config_tls_at {
+	TLS_AT_RELAY,
+	TLS_AT_WORKER
+};
+enum config_tls_policy {
+	TLS_INTERMEDIATE,
+	TLS_MODERN
+};
+enum config_tls_version {
+	TLS_VERSION_AUTO,
+	TLS_VERSION_12,
+	TLS_VERSION_13
+};
+enum config_tls_verify {
+	TLS_VERIFY_OFF,
+	TLS_VERIFY_OPTIONAL,
+	TLS_VERIFY_REQUIRE
 };
 enum config_ready {
 	READY_AUTO,
@@ -69,12 +129,24 @@ struct limpet_config {
 struct listen_config {
 	char *name;
 	size_t pool_index; /* set by the cross-check */
+	size_t tls_index;  /* the same; SIZE_MAX: plain */
+	bool relayed;      /* the same: belongs to the relays, not to the acceptor */
 	LISTEN_OPTIONS(OPTION_FIELD)
 };
 struct pool_config {
 	char *name;
 	size_t index;
+	size_t locals; /* set by the cross-check: slots with a process of ours (0 without command)
+			*/
+	size_t slots;  /* the same: locals, then the places of each server line in their order */
+	bool proxied;  /* the same: reached by connecting (proxy, listen), not by hand-over */
 	POOL_OPTIONS(OPTION_FIELD)
+};
+struct tls_config {
+	char *name;
+	size_t index;
+	bool is_workers; /* set by the cross-check: Node workers alone read it (tls_at = worker) */
+	TLS_OPTIONS(OPTION_FIELD)
 };
 
 struct config {
@@ -83,6 +155,9 @@ struct config {
 	size_t listen_count;
 	struct pool_config *pools;
 	size_t pool_count;
+	struct tls_config *tlss;
+	size_t tls_count;
+	bool needs_relays;       /* set by the cross-check */
 	struct origins *origins; /* which line set what, for the sentences of the cross-check */
 };
 
@@ -124,11 +199,16 @@ void config_argv_free(char ***argv);
 /* %i %n %% in any other text of a pool (directory, environment); fresh memory. */
 char *config_expand(const struct pool_config *pool, const char *text, size_t slot);
 
-/* Weight of a slot. */
+/* First slot of a server line, and how many it has (1, or CONFIG_PLACES). */
+size_t config_server_slot(const struct pool_config *pool, size_t server);
+size_t config_server_places(const struct server *server);
+
+/* Weight of a slot with a process of ours. */
 double config_weight(const struct pool_config *pool, size_t slot);
 
-/* DELIVERY_AUTO resolved by looking at the command's program (node, nodejs, or a script whose #!
- * line names node). The cross-check stores the answer in pool->delivery. */
+/* DELIVERY_AUTO resolved: proxy where there are servers or a socket, else by looking at the
+ * command's program (node, nodejs, or a script whose #! line names node). The cross-check stores
+ * the answer in pool->delivery. */
 enum config_delivery config_delivery_of(const struct pool_config *pool);
 
 #endif

@@ -30,7 +30,13 @@ enum option_words {
 	LOG_FORMATS,
 	DELIVERIES,
 	READINESSES,
-	ON_DOWNS
+	ON_DOWNS,
+	PROXY_PROTOCOLS,
+	SEND_PROXIES,
+	TLS_PLACES,
+	TLS_POLICIES,
+	TLS_VERSIONS,
+	TLS_VERIFIES
 };
 
 struct option {
@@ -47,13 +53,14 @@ enum section_kind {
 	SECTION_LIMPET,
 	SECTION_LISTEN,
 	SECTION_POOL,
+	SECTION_TLS,
 	SECTION_KINDS
 };
 
 /* One table per kind of section; `object` below is a struct limpet_config, listen_config,
- * pool_config. */
+ * pool_config, tls_config. */
 struct option_table {
-	const char *section; /* "limpet", "listen", "pool" */
+	const char *section; /* "limpet", "listen", "pool", "tls" */
 	bool named;          /* [pool:NAME] */
 	const struct option *rows;
 	size_t count;
@@ -81,7 +88,7 @@ bool option_equal(const struct option *option, const void *a, const void *b);
 /* "name = value" lines, as many as the list has items; an empty list is one empty assignment. */
 void option_print(const struct option *option, const void *object, FILE *out);
 
-/* The default, or what could stand where there is none. */
+/* The default; or, of what has none and of command, what could stand there. */
 const char *option_example(const struct option *option);
 
 /* "a whole number (1 to 65535)". */

@@ -26,6 +26,12 @@ struct option_type_ops {
 OPTION_TYPES(OPTION_TYPE_OPS)
 #undef OPTION_TYPE_OPS
 
+/* For types that own memory; they do not return without it. list_grown gives room for one item
+ * more.
+ */
+char *option_text_copy(const char *text, size_t length);
+void *option_list_grown(void *items, size_t count, size_t size);
+
 /* The words of a CHOICE row, NULL at the end. */
 const char *const *option_words(const struct option *option);
 

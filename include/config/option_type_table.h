@@ -23,6 +23,10 @@ X(CIDRS,     struct cidr_list,     "CIDR blocks such as 10.0.0.0/8 or 2001:db8::
 X(SIGNAL,    int,                  "a signal such as TERM, INT or QUIT") \
 X(MODE,      int,                  "an octal mask such as 022") \
 X(INSTANCES, uint64_t,             "a whole number, or max") \
+X(RELAYS,    uint64_t,             "a whole number, or auto") \
+X(SERVERS,   struct server_list,   "host:port, unix:/path, dns:name:port or srv:_service._tcp.name, then weight=N and name=X") \
+X(SNIS,      struct sni_list,      "a server name and a pool") \
+X(PROBE,     char *,               "off, tcp, http GET /path expecting 2xx, or exec COMMAND") \
 X(WEIGHTS,   struct weight_list,   "a number, or pairs such as 0:2 1:0.5") \
 X(RLIMIT,    int64_t,              "a whole number or size, or unlimited")
 /* clang-format on */

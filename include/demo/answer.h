@@ -17,12 +17,13 @@
 struct answer_context {
 	const struct demo_identity *identity;
 	const struct peer *peer;
+	bool is_tls; /* between the client and Limpet */
 	const struct http_request *request;
 	bool keep_alive; /* what the answer says about the connection */
 };
 
-/* {"slot":0,"pid":1,"generation":1,"pool":"web","client":"127.0.0.1","port":40000}; returns the
- * length. */
+/* {"slot":0,"pid":1,"generation":1,"pool":"web","client":"127.0.0.1","port":40000,"scheme":"http"};
+ * returns the length. */
 size_t answer_whoami(const struct answer_context *context, char out[ANSWER_WHOAMI_SIZE]);
 
 /* The answer to a proper request, 404 included. */

@@ -4,11 +4,10 @@
 #ifndef DEMO_DEMO_CLIENT_H
 #define DEMO_DEMO_CLIENT_H
 
-#include <sys/socket.h>
-
 #include "demo/demo.h"
 
 struct demo_client;
+struct limpet_client;
 
 /*   begin ──► REQUEST ◄──────first byte────── IDLE
  *              │  │ └──────answered, he may stay──────►
@@ -29,9 +28,8 @@ enum demo_client_state {
 	CLIENT_STATES
 };
 
-/* Takes the socket; the client frees himself at his end and tells demo_client_left. */
-void demo_client_begin(struct demo *demo, int *fd, const struct sockaddr_storage *peer,
-		       socklen_t peer_length);
+/* Takes arrived->fd (left -1); the client frees himself at his end and tells demo_client_left. */
+void demo_client_begin(struct demo *demo, struct limpet_client *arrived);
 
 struct demo_client *
 demo_client_next(struct demo_client *client); /* NULL: the last of the demo's list */

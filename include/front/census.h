@@ -22,6 +22,10 @@ typedef void census_handler(void *arg);
 /* Counts the connections of the listener bound to `local` (a TCP address with its port). */
 struct census *census_new(struct event_base *base, const struct address *local,
 			  census_handler *handler, void *arg);
+
+/* Counts what is entered and leaves, and never asks the kernel: for listeners whose clients stay
+ * with us to their end, and whose port is shared with other processes (relays). */
+struct census *census_new_own(void);
 void census_free(struct census **census);
 
 /* One more address of the same listener: counted in the same sum. */

@@ -16,19 +16,30 @@
 
 #include "base/address.h"
 #include "wire/end_table.h"
+#include "wire/passport.h"
 
 struct door_listener;
+struct stream;
 
 struct client {
 	TAILQ_ENTRY(client) link; /* in the one queue that holds it */
 	struct door_listener *listener;
-	uint64_t key;        /* affinity */
-	uint64_t id;         /* of its present delivery; 0: not sent */
+	struct passport *passport; /* ours; NULL: the socket tells its own story */
+	uint64_t key;              /* affinity */
+	union {
+		uint64_t id;           /* acceptor: of its present delivery; 0: not sent */
+		struct stream *stream; /* relay: what it has become */
+	};
 	int64_t accepted_us; /* monotonic; set by the door, whose clock is read once per burst */
-	int64_t deadline_ms; /* end of holding; fixed when it is first placed, 0 before */
-	int64_t sent_ms;     /* of the present delivery */
+	int64_t deadline_ms; /* acceptor: end of holding, fixed when it is first placed, 0 before;
+				relay: when it is looked at again, 0: never */
+	union {
+		int64_t sent_ms;  /* acceptor: of the present delivery */
+		int64_t moved_ms; /* relay: the last byte; before the first: end of holding, or 0 */
+	};
 	struct peer peer;
 	int fd;            /* non-blocking, close-on-exec */
+	uint32_t pool;     /* index: that of the listener, or what sni said */
 	bool rerouted;     /* counted as such already */
 	uint16_t refusals; /* workers that refused it so far */
 };
@@ -41,6 +52,12 @@ struct client *client_begin(int *fd, struct door_listener *listener, const struc
 /* The one exit: closes our copy of the socket, counts and logs the reason, tells the listener, and
  * gives the struct back. *client becomes NULL. */
 void client_end(struct client **client, enum end_reason reason);
+
+/* The same; `why` says in the log what exactly was wrong. May hold foreign bytes. */
+void client_end_because(struct client **client, enum end_reason reason, const char *why);
+
+/* The client's passport, a fresh one (its addresses not known) where it had none. */
+struct passport *client_passport(struct client *client);
 
 /* Clients in our hands now. */
 unsigned client_count(void);

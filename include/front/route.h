@@ -10,10 +10,12 @@
 #include "config/config.h"
 #include "front/client.h"
 
-/* The slots of one pool as candidates. */
+/* The slots of one pool as candidates. Local ones are known by their numbers from the start, places
+ * of server lines are absent until route_set says otherwise. */
 struct route {
 	const struct pool_config *pool;
 	struct rendezvous *candidates;
+	bool *absent; /* no such slot now: in nobody's ranking */
 	bool *skip;
 	size_t count;
 	uint64_t seed;
@@ -22,6 +24,9 @@ struct route {
 
 void route_begin(struct route *route, const struct pool_config *pool, uint64_t seed);
 void route_end(struct route *route);
+
+/* A server's slot is there, known by `name`; NULL: it is not there any more. */
+void route_set(struct route *route, size_t slot, const char *name, double weight);
 
 uint64_t route_key(struct route *route, const struct peer *peer);
 

@@ -15,7 +15,11 @@
 struct listener {
 	TAILQ_ENTRY(listener) link;
 	struct message_listener described; /* as the acceptor is told; .local has the real port */
-	int fd;
+	int fd;                            /* the only one, or that of relay 0 */
+	int *others;                       /* NULL, or those of relays 1, 2, ... */
+	size_t other_count;
+	bool relayed;   /* relays accept */
+	bool gives;     /* the same, and the clients of a pool of it are handed over as gifts */
 	bool inherited; /* from systemd: never unlinked */
 	ino_t inode;    /* of a path that we made: unlinked at the end only if it is still ours */
 	dev_t device;
@@ -32,7 +36,10 @@ struct listener_spec {
 	bool reuse;         /* SOCK_DGRAM: shares its port knowingly (SO_REUSEADDR) */
 	bool dual_fallback; /* [::] becomes 0.0.0.0 where the kernel has no IPv6 */
 	unsigned backlog;
-	unsigned mode; /* of a path; 0: 0666 & ~umask */
+	size_t sockets; /* of a group, each with its own backlog; 0 or 1: no group. Paths and
+			   adopted sockets have one whatever this is */
+	bool by_client; /* the group's clients are spread by their address */
+	unsigned mode;  /* of a path; 0: 0666 & ~umask */
 	const struct process_identity
 		*as; /* a path is made with these file system ids (setfsuid); NULL: ours */
 };
@@ -49,6 +56,8 @@ struct listener_spec {
  * `described.listen` is a [listen] section. */
 struct listener *listener_open(const struct listener_spec *spec, bool replace_stale, int *adoptable,
 			       size_t adoptable_count, int *errno_r, struct error *e);
+/* The socket that relay `number` accepts on; the listener keeps it. */
+int listener_fd(const struct listener *listener, size_t number);
 void listener_close(struct listener **listener);
 
 #endif

@@ -12,7 +12,8 @@
 
 #include "base/error.h"
 
-#define PROCESS_FDS_MAX 8
+#define PROCESS_FDS_MAX  8
+#define PROCESS_PID_TEXT 12
 
 /* Ids that a child takes; `change` false: it keeps ours. */
 struct process_identity {
@@ -27,6 +28,8 @@ struct process_spec {
 	char *const *argv; /* argv[0] is looked up in PATH of `envp` unless it has a slash */
 	const char *path;  /* of the program where argv[0] is only its name; else NULL */
 	char *const *envp;
+	char *pid_text;           /* NULL, or where the child writes its pid before exec: at least
+				     PROCESS_PID_TEXT bytes inside `envp` (LISTEN_PID) */
 	const char *directory;    /* NULL: ours */
 	int fds[PROCESS_FDS_MAX]; /* become descriptors 3, 4, ... */
 	unsigned fd_count;

@@ -19,6 +19,9 @@ bool unix_path_bind(int socket, int type, const struct sockaddr_un *address, uns
 		    bool replace_stale, const struct process_identity *as, struct stat *made_r,
 		    int *errno_r, struct error *e);
 
+/* Removes a stream socket that nobody listens on, with the rights of `as`; true: it did. */
+bool unix_path_sweep(const struct sockaddr_un *address, const struct process_identity *as);
+
 /* Removes the path if it still is that inode. */
 void unix_path_remove(const struct sockaddr_un *address, ino_t inode, dev_t device,
 		      const struct process_identity *as);

@@ -28,7 +28,7 @@ struct channel *channel_new(struct event_base *base, int *fd, enum channel_side 
 void channel_free(struct channel **channel);
 
 /* Sends or queues; the descriptor is duplicated when queued, the caller keeps his. A queue over
- * 4,096 messages means that the peer hangs: it is declared gone (in a later turn of the loop). */
+ * 16,384 messages means that the peer hangs: it is declared gone (in a later turn of the loop). */
 void channel_send(struct channel *channel, const struct message *message, int fd);
 
 /* Hears what the peer said before it died: without this its last words would be lost when its death

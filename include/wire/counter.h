@@ -42,6 +42,13 @@ void counter_sub(enum counter which, uint64_t by); /* gauges; below 0 is fatal *
 uint64_t counter_get(enum counter which);
 void counter_end(enum end_reason reason); /* counts one ended connection */
 
+/* The page that this process counts in, private or mapped. */
+const struct counter_page *counter_mine(void);
+
+/* Several roles count the same figures, each in its own page: adds those of `page` to `sum`, which
+ * begins as zeroes. */
+void counter_sum(struct counter_page *sum, const struct counter_page *page);
+
 /* "accepted=12 held=0 ..." every row, in table order; ends without newline. */
 void counter_print(const struct counter_page *page, char *out, size_t size);
 

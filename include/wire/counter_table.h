@@ -24,6 +24,20 @@ X(BAD_RECORDS,    "bad_records",    COUNTER, "Records or lines from workers that
 X(USER_MESSAGES,  "user_messages",  COUNTER, "Messages of Node applications to their primary, ignored.") \
 X(ADOPTED_PORTS,  "adopted_ports",  COUNTER, "Ports opened because an application asked for them.") \
 X(ACCEPTOR_STARTS,"acceptor_starts",COUNTER, "Starts of the acceptor.") \
+X(RELAY_STARTS,   "relay_starts",   COUNTER, "Starts of relays.") \
+X(CONNECTS,       "connects",       COUNTER, "Connections of relays to workers and servers.") \
+X(CONNECT_ERRORS, "connect_errors", COUNTER, "Those that failed.") \
+X(RETRIES,        "retries",        COUNTER, "Relayed clients tried on a further slot because connecting failed.") \
+X(BYTES_IN,       "bytes_in",       COUNTER, "Bytes relayed from clients.") \
+X(BYTES_OUT,      "bytes_out",      COUNTER, "Bytes relayed to clients.") \
+X(SPLICED,        "spliced",        COUNTER, "Bytes of both that went through a pipe in the kernel.") \
+X(HANDSHAKES,     "handshakes",     COUNTER, "TLS handshakes that succeeded.") \
+X(RESUMED,        "resumed",        COUNTER, "Those of them that resumed a session.") \
+X(GIFTS,          "gifts",          COUNTER, "Decrypted clients given to a worker.") \
+X(HEALTH_CHANGES, "health_changes", COUNTER, "Times that checks or failures closed or opened a slot.") \
+X(RELAYED,        "relayed",        GAUGE,   "Relayed connections that are open.") \
+X(HANDSHAKING,    "handshaking",    GAUGE,   "TLS handshakes in progress.") \
+X(GREETING,       "greeting",       GAUGE,   "Clients whose PROXY header or ClientHello is awaited.") \
 X(HELD,           "held",           GAUGE,   "Clients waiting for a worker.") \
 X(UNACKNOWLEDGED, "unacknowledged", GAUGE,   "Clients sent to a worker and not yet acknowledged.") \
 X(SLOTS_UP,       "slots_up",       GAUGE,   "Slots that take clients.") \

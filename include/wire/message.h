@@ -29,6 +29,8 @@ struct message_head {
 #define MESSAGE_KEEP_MAX  12288
 
 struct message_begin {
+	uint32_t number; /* of a relay, from 0 */
+	uint32_t pad;
 	uint64_t seed;        /* of the affinity hash */
 	uint64_t incarnation; /* counts the starts of this role: makes sequence numbers disjoint */
 	int64_t supervisor;   /* its pid */
@@ -36,6 +38,7 @@ struct message_begin {
 
 enum listener_use {
 	LISTENER_ACCEPT, /* the acceptor accepts */
+	LISTENER_KNOWN,  /* no descriptor: relays accept, and give decrypted clients */
 	LISTENER_SHARED, /* given to workers whole: UDP, a path that an application asked for */
 };
 struct message_listener {
@@ -45,6 +48,7 @@ struct message_listener {
 	uint32_t request;     /* of the OPEN that it answers, 0 = none */
 	uint32_t use;         /* enum listener_use */
 	uint32_t type;        /* SOCK_STREAM, SOCK_DGRAM */
+	uint32_t share;       /* of max_connections, for this role; 0: no limit */
 	struct address local; /* with the real port */
 };
 struct message_open {
@@ -123,6 +127,68 @@ struct message_ward {
 struct message_ward_log {
 	uint32_t pool, slot;
 	uint64_t generation;
+};
+
+/* Where relays reach a slot: of a local worker (told by the supervisor), or of a server line, where
+ * relay 0 tells the supervisor and he tells all relays.
+ *
+ *   ABSENT ──found──► PRESENT ──vanished──► LEAVING ──place is needed──► ABSENT
+ *                        ▲───found again──────┘
+ */
+enum server_state {
+	SERVER_ABSENT, /* no such slot now */
+	SERVER_PRESENT,
+	SERVER_LEAVING /* vanished from its name: keeps its connections, gets no new ones */
+};
+struct message_server {
+	uint32_t pool, slot;
+	uint32_t state;  /* enum server_state */
+	uint32_t weight; /* in thousandths; servers only, else 0: the pool's weight rows hold */
+	struct address address;
+	char name[128]; /* what is hashed; "" of local workers: their number is */
+};
+/* A slot that its checks call bad gets no new client until they call it good. */
+struct message_health {
+	uint32_t pool, slot;
+	uint32_t good;
+	uint32_t ready; /* from relay 0: a starting worker accepts (delivery = proxy) */
+	char why[128];  /* where not good */
+};
+enum tls_file_kind {
+	TLS_FILE_CERTIFICATE, /* the next descriptor is its key, of the same number */
+	TLS_FILE_KEY,
+	TLS_FILE_BOTH, /* of `directory`: both in one */
+	TLS_FILE_CLIENT_CA,
+	TLS_FILE_CRL,
+	TLS_FILE_STAPLE
+};
+struct message_tls_file {
+	uint32_t tls;    /* index of the [tls] section */
+	uint32_t kind;   /* enum tls_file_kind */
+	uint32_t number; /* of the pair */
+	char path[160];  /* for sentences; cut at its left where longer */
+};
+struct message_tls {
+	uint32_t tls;
+	uint32_t serial; /* counts loads of this section */
+};
+struct message_tls_loaded {
+	uint32_t tls;
+	uint32_t serial;
+	uint32_t good;
+	uint32_t pad;
+	int64_t expires; /* earliest notAfter, seconds since 1970 */
+	char text[256];  /* where not good: why the old material is kept */
+};
+/* The first encrypts, all decrypt; RFC 5077 4. A key of zeroes is none. */
+#define TICKET_KEYS 3
+struct message_tickets {
+	struct ticket_key {
+		uint8_t name[16], aes[32], hmac[32];
+	} keys[TICKET_KEYS];
+};
+struct message_gifts {
+	uint32_t relay; /* its number */
 };
 
 struct message {

@@ -10,6 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "wire/message.h"
+#include "wire/passport.h"
+
 #define NODE_LINE_MAX (16u << 20) /* longest line from a worker: user messages may be megabytes */
 #define NODE_OUT_MAX  (16u << 10) /* longest line to a worker: always one write, never partial */
 
@@ -68,6 +71,21 @@ void node_message_clear(struct node_message *message);
  * node_ipc_parse, or NULL. `error` is a negative errno as libuv's, or 0. `address` NULL: no
  * sockname (paths). */
 size_t node_ipc_newconn(char *out, size_t size, const char *key, uint64_t seq);
+
+/* The same with a member "limpet" for share/limpet/limpet-node.cjs, which Node itself ignores: what
+ * the passport knows, and, with `section`, that the worker shall end the TLS by that [tls] section.
+ * Texts that are no UTF-8 are left out. */
+struct node_client {
+	const struct passport *passport; /* NULL: the socket tells its own story */
+	const char *section;             /* NULL: what the worker reads is plain */
+};
+size_t node_ipc_newconn_client(char *out, size_t size, const char *key, uint64_t seq,
+			       const struct node_client *client);
+
+/* Keys of TLS session tickets for the same; a key of zeroes is none, and 0 is returned. Node has
+ * one set of keys (16 bytes each of name, HMAC-SHA256 and AES-128), so tickets of older keys are
+ * not taken after a rotation: such a client makes a full handshake. */
+size_t node_ipc_tickets(char *out, size_t size, const struct ticket_key *key);
 size_t node_ipc_reply(char *out, size_t size, const char *key, uint64_t ack, uint64_t seq,
 		      int error, const char *data, const char *address, const char *family,
 		      unsigned port);

@@ -9,8 +9,11 @@
 #include <sys/types.h>
 
 #include "base/address.h"
+#include "wire/passport.h"
 
-#define WORKER_LINK_RECORD 256 /* most bytes of a client's record */
+/* Most bytes of a client's record: the fixed part and IPv6 addresses are 52, the id is 11, all
+ * texts of a passport are 482. */
+#define WORKER_LINK_RECORD 1024
 
 enum worker_word {
 	WORKER_BAD,
@@ -20,9 +23,12 @@ enum worker_word {
 	WORKER_REFUSES       /* reason 2 */
 };
 
-/* A client's record; never 0. */
+/* A client's record; never 0. The second is for clients with a passport: its addresses count, and
+ * what it knows of their TLS goes along. */
 size_t worker_link_write(char out[WORKER_LINK_RECORD], uint64_t id, const struct peer *from,
 			 const struct peer *to);
+size_t worker_link_write_passport(char out[WORKER_LINK_RECORD], uint64_t id,
+				  const struct passport *passport);
 
 enum worker_word worker_link_parse(const void *record, size_t length, uint64_t *id_r);
 

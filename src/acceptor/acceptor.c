@@ -12,10 +12,12 @@
 #include <string.h>
 
 #include "acceptor/delivery.h"
+#include "acceptor/gifts.h"
 #include "base/clock.h"
 #include "base/fd.h"
 #include "config/option.h"
 #include "front/door.h"
+#include "front/greeting.h"
 #include "wire/counter.h"
 #include "wire/role.h"
 
@@ -34,6 +36,8 @@ struct acceptor {
 	struct config *config;
 	struct channel *channel;
 	struct door *door;
+	struct greeting_desk *desk;
+	struct gifts *gifts;
 	struct delivery *delivery;
 	struct event *orphan_check;
 	int64_t orphan_deadline_ms;
@@ -64,7 +68,9 @@ static void begin(struct acceptor *a, const struct message *message, int *fd)
 		fatal("told to begin twice");
 	a->delivery = delivery_new(a->base, a->config, message->BEGIN.seed,
 				   message->BEGIN.incarnation, tell, a);
-	a->door = door_new(a->base, delivery_take, a->delivery);
+	a->desk = greeting_desk_new(a->base, delivery_take, a->delivery);
+	a->door = door_new(a->base, greeting_take, a->desk);
+	a->gifts = gifts_new(a->base, a->config, delivery_take, a->delivery);
 	counter_add(COUNTER_ACCEPTOR_STARTS, 1);
 }
 
@@ -77,19 +83,54 @@ static const struct listen_config *config_of(struct acceptor *a, const struct me
 	return &a->config->listens[l->listen];
 }
 
+/* Node servers of a pool can be fed by this listener. */
+static void tell_pool(struct acceptor *a, size_t pool, const struct message_listener *l,
+		      const struct listen_config *config, int *fd)
+{
+	struct node_primary *node;
+
+	if (pool >= a->delivery->pool_count)
+		fatal("no such pool: %zu", pool);
+	node = a->delivery->pools[pool].node;
+	if (node)
+		node_primary_listener(node, l, l->listen == MESSAGE_ADOPTED ? NULL : config, fd);
+}
+
+/* Is the pool of this server name one that was told already? */
+static bool is_told(const struct listen_config *config, size_t sni, size_t pool)
+{
+	for (size_t i = 0; i < sni; i++) {
+		if (config->sni.items[i].pool_index == config->sni.items[sni].pool_index)
+			return true;
+	}
+	return config->sni.items[sni].pool_index == pool;
+}
+
 static void add_listener(struct acceptor *a, const struct message *message, int *fd)
 {
 	const struct message_listener *l = &message->LISTENER;
 	const struct listen_config *config = config_of(a, l);
-	struct node_primary *node;
 
-	if (l->pool >= a->delivery->pool_count)
-		fatal("no such pool: %u", l->pool);
-	node = a->delivery->pools[l->pool].node;
 	if (l->use == LISTENER_ACCEPT)
 		door_add(a->door, fd, l->id, l->pool, config, &l->local);
-	if (node)
-		node_primary_listener(node, l, l->listen == MESSAGE_ADOPTED ? NULL : config, fd);
+	else if (l->use == LISTENER_KNOWN)
+		gifts_listener(a->gifts, l, config);
+	tell_pool(a, l->pool, l, config, fd);
+	for (size_t i = 0; i < config->sni.count; i++) {
+		if (!is_told(config, i, l->pool))
+			tell_pool(a, config->sni.items[i].pool_index, l, config, fd);
+	}
+}
+
+static void add_gifts(struct acceptor *a, const struct message *message, int *fd)
+{
+	gifts_link(a->gifts, message->GIFTS.relay, fd);
+}
+
+static void take_tickets(struct acceptor *a, const struct message *message, int *fd)
+{
+	(void)fd;
+	delivery_tickets(a->delivery, &message->TICKETS);
 }
 
 static void open_failed(struct acceptor *a, const struct message *message, int *fd)
@@ -145,6 +186,10 @@ static void on_drained(void *arg)
 
 	if (a->told_drained)
 		return;
+	if (greeting_count(a->desk) > 0) { /* they have a deadline: asked again soon */
+		delivery_stop(a->delivery, on_drained, a);
+		return;
+	}
 	a->told_drained = true;
 	tell(&drained, a);
 }
@@ -165,6 +210,8 @@ static message_handler *const handlers[MESSAGE_TYPES] = {
 	[MESSAGE_SLOT_STATE] = slot_state,
 	[MESSAGE_SLOT_END] = slot_end,
 	[MESSAGE_KEPT] = kept,
+	[MESSAGE_GIFTS] = add_gifts,
+	[MESSAGE_TICKETS] = take_tickets,
 	[MESSAGE_GO] = go,
 	[MESSAGE_DRAIN] = drain,
 };
@@ -187,7 +234,10 @@ static void on_orphan_idle(void *arg)
 {
 	struct acceptor *a = arg;
 
-	delivery_drain_all(a->delivery);
+	if (greeting_count(a->desk) > 0)
+		delivery_stop(a->delivery, on_orphan_idle, a);
+	else
+		delivery_drain_all(a->delivery);
 }
 
 /* The clients that the kernel has queued are served, the ports are free for the next Limpet, the
@@ -230,7 +280,10 @@ static void on_message(struct channel *channel, const struct message *message, i
 
 static void end(struct acceptor *a)
 {
-	delivery_free(&a->delivery); /* its clients name their listeners */
+	/* Clients name their listeners, so these go last. */
+	greeting_desk_free(&a->desk);
+	delivery_free(&a->delivery);
+	gifts_free(&a->gifts);
 	door_free(&a->door);
 	channel_free(&a->channel);
 	event_free(a->orphan_check);
@@ -246,6 +299,7 @@ int acceptor_run(void)
 	int counters = ROLE_FD_COUNTERS;
 
 	option_begin_all(&option_tables[SECTION_LISTEN], &a.adopted);
+	a.adopted.tls_index = SIZE_MAX;
 	a.base = role_begin("acceptor", &a.config, &a.channel, on_message, &a);
 	if (!counter_map(counters))
 		fatal("counter page: %s", strerror(errno));

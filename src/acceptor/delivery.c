@@ -4,7 +4,9 @@
 #include "acceptor/delivery.h"
 
 #include <stdlib.h>
+#include <string.h>
 
+#include "acceptor/node_seat.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "front/door.h"
@@ -118,7 +120,7 @@ static void place(struct delivery *d, struct delivery_pool *pool, struct client 
 void delivery_take(struct client *client, void *arg)
 {
 	struct delivery *d = arg;
-	struct delivery_pool *pool = &d->pools[client->listener->pool];
+	struct delivery_pool *pool = &d->pools[client->pool];
 
 	client->key = route_key(&pool->route, &client->peer);
 	place(d, pool, client);
@@ -179,7 +181,7 @@ void delivery_seat_closed(struct seat *seat)
 
 struct seat *delivery_seat(struct delivery *d, uint32_t pool, uint32_t slot)
 {
-	if (pool >= d->pool_count || slot >= d->pools[pool].config->instances)
+	if (pool >= d->pool_count || slot >= d->pools[pool].seat_count)
 		return NULL;
 	return &d->pools[pool].seats[slot];
 }
@@ -240,6 +242,15 @@ void delivery_slot_end(struct delivery *d, const struct message_slot_end *word)
 	place_all(d, &d->pools[word->pool], &orphans);
 }
 
+void delivery_tickets(struct delivery *d, const struct message_tickets *tickets)
+{
+	d->tickets = *tickets;
+	for (size_t i = 0; i < d->pool_count; i++) {
+		for (size_t s = 0; d->pools[i].node && s < d->pools[i].seat_count; s++)
+			node_seat_tickets(&d->pools[i].seats[s]);
+	}
+}
+
 static void expire(struct seat *seat, int64_t now_ms)
 {
 	struct client_queue late = TAILQ_HEAD_INITIALIZER(late);
@@ -281,7 +292,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	for (size_t i = 0; i < d->pool_count; i++) {
 		struct delivery_pool *pool = &d->pools[i];
 
-		for (size_t s = 0; s < pool->config->instances; s++) {
+		for (size_t s = 0; s < pool->seat_count; s++) {
 			watch(&pool->seats[s], now_ms);
 			expire(&pool->seats[s], now_ms);
 			seat_flush(&pool->seats[s]);
@@ -300,7 +311,7 @@ unsigned delivery_unfinished(const struct delivery *d)
 
 	for (size_t i = 0; i < d->pool_count; i++) {
 		sum += d->pools[i].held_count;
-		for (size_t s = 0; s < d->pools[i].config->instances; s++)
+		for (size_t s = 0; s < d->pools[i].seat_count; s++)
 			sum += d->pools[i].seats[s].waiting_count + d->pools[i].seats[s].in_flight;
 	}
 	return sum;
@@ -317,7 +328,7 @@ void delivery_stop(struct delivery *d, void (*idle)(void *arg), void *arg)
 void delivery_drain_all(struct delivery *d)
 {
 	for (size_t i = 0; i < d->pool_count; i++) {
-		for (size_t s = 0; s < d->pools[i].config->instances; s++) {
+		for (size_t s = 0; s < d->pools[i].seat_count; s++) {
 			if (d->pools[i].seats[s].state != SEAT_EMPTY)
 				tell_to_drain(&d->pools[i].seats[s]);
 		}
@@ -329,7 +340,7 @@ unsigned delivery_links(const struct delivery *d)
 	unsigned sum = 0;
 
 	for (size_t i = 0; i < d->pool_count; i++) {
-		for (size_t s = 0; s < d->pools[i].config->instances; s++)
+		for (size_t s = 0; s < d->pools[i].seat_count; s++)
 			sum += d->pools[i].seats[s].link >= 0;
 	}
 	return sum;
@@ -341,10 +352,11 @@ static void pool_begin(struct delivery *d, struct delivery_pool *pool,
 	pool->config = config;
 	route_begin(&pool->route, config, seed);
 	TAILQ_INIT(&pool->held);
-	pool->seats = calloc(config->instances, sizeof *pool->seats);
+	pool->seat_count = config->proxied ? 0 : config->locals;
+	pool->seats = calloc(pool->seat_count + 1, sizeof *pool->seats); /* never of size 0 */
 	if (!pool->seats)
 		fatal("out of memory");
-	for (size_t s = 0; s < config->instances; s++)
+	for (size_t s = 0; s < pool->seat_count; s++)
 		seat_begin(&pool->seats[s], d, config, s);
 	if (config->delivery == DELIVERY_NODE)
 		pool->node = node_primary_new(config, d->incarnation, d->sender, d->sender_arg);
@@ -377,11 +389,11 @@ static void pool_end(struct delivery_pool *pool)
 	struct client *client;
 
 	/* A last answer may fill any queue: they are emptied when all links are closed. */
-	for (size_t s = 0; s < pool->config->instances; s++) {
+	for (size_t s = 0; s < pool->seat_count; s++) {
 		if (pool->seats[s].state != SEAT_EMPTY)
 			seat_close(&pool->seats[s], &rest);
 	}
-	for (size_t s = 0; s < pool->config->instances; s++)
+	for (size_t s = 0; s < pool->seat_count; s++)
 		take_waiting(&pool->seats[s], &rest);
 	while ((client = TAILQ_FIRST(&pool->held))) {
 		release(pool, client);
@@ -407,6 +419,7 @@ void delivery_free(struct delivery **delivery)
 		pool_end(&d->pools[i]);
 	event_free(d->tick);
 	gather_free(&d->gather);
+	explicit_bzero(&d->tickets, sizeof d->tickets);
 	free(d->pools);
 	free(d);
 }

@@ -22,6 +22,8 @@
 /* Too many descriptors in flight: the socket stays writable, so a timer must tell. */
 #define RETRY_MS    50
 #define NEWCONN_MAX 256
+/* With a passport: its texts are 520 bytes, each of which JSON may write as six. */
+#define PASSPORT_MAX 8192
 
 struct node_seat {
 	struct seat *seat;
@@ -169,6 +171,7 @@ static void begin(struct seat *seat)
 	 * say it again. */
 	if (n->open_count > 0)
 		seat_says_ready(seat);
+	node_seat_tickets(seat);
 }
 
 static void end(struct seat *seat)
@@ -198,6 +201,28 @@ static bool serves(const struct seat *seat, const struct client *client)
 	return server_for(seat, client) != NULL;
 }
 
+/* The [tls] section by which the worker shall decrypt the client; NULL: he is plain to it. A client
+ * of a listener with tls that came to us undecrypted is such a one. */
+static const char *section_of(const struct client *client)
+{
+	const struct listen_config *config = client->listener->config;
+
+	return config->tls[0] && !config->relayed ? config->tls : NULL;
+}
+
+static enum send_result send_told(struct seat *seat, const struct node_server *server,
+				  struct client *client)
+{
+	const struct node_client told = { .passport = client->passport,
+					  .section = section_of(client) };
+	char line[PASSPORT_MAX];
+	size_t length = node_ipc_newconn_client(line, sizeof line, server->key, client->id, &told);
+
+	if (length == 0)
+		return SEND_BAD_SOCKET;
+	return node_link_client(&seat->node->out, seat->link, line, length, client);
+}
+
 static enum send_result send_client(struct seat *seat, struct client *client)
 {
 	struct node_seat *n = seat->node;
@@ -209,8 +234,22 @@ static enum send_result send_client(struct seat *seat, struct client *client)
 		return SEND_NOT_NOW;
 	if (event_pending(n->retry, EV_TIMEOUT, NULL))
 		return SEND_LATER;
+	if (client->passport || client->listener->config->tls[0])
+		return send_told(seat, server, client);
 	length = node_ipc_newconn(line, sizeof line, server->key, client->id);
 	return node_link_client(&n->out, seat->link, line, length, client);
+}
+
+void node_seat_tickets(struct seat *seat)
+{
+	char line[NEWCONN_MAX];
+	size_t length;
+
+	if (!seat->node || seat->pool->tls_at != TLS_AT_WORKER)
+		return;
+	length = node_ipc_tickets(line, sizeof line, &seat->delivery->tickets.keys[0]);
+	if (length > 0)
+		say(seat, line, length, -1);
 }
 
 static void drain(struct seat *seat)

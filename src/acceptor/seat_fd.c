@@ -47,14 +47,31 @@ static void local_of(const struct client *client, struct peer *local_r)
 		peer_set(local_r, &bound->any, bound->length);
 }
 
+/* A passport may know of TLS and not of addresses (PROXY's LOCAL, UNIX sockets): those of the
+ * connection hold then. */
+static size_t write_with_passport(char record[WORKER_LINK_RECORD], const struct client *client)
+{
+	struct passport passport = *client->passport;
+
+	if (passport.from.any.sa_family == AF_UNSPEC) {
+		passport.from = client->peer;
+		local_of(client, &passport.to);
+	}
+	return worker_link_write_passport(record, client->id, &passport);
+}
+
 static enum send_result send_client(struct seat *seat, struct client *client)
 {
 	char record[WORKER_LINK_RECORD];
 	struct peer local;
 	size_t length;
 
-	local_of(client, &local);
-	length = worker_link_write(record, client->id, &client->peer, &local);
+	if (client->passport) {
+		length = write_with_passport(record, client);
+	} else {
+		local_of(client, &local);
+		length = worker_link_write(record, client->id, &client->peer, &local);
+	}
 	if (fd_send(seat->link, record, length, client->fd) < 0)
 		return seat_send_result(errno);
 	return SEND_DONE;

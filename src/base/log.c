@@ -16,7 +16,7 @@
 #include "base/log.h"
 #include "base/log_text.h"
 
-#define TEXT_MOST    1024
+#define TEXT_MOST    3072
 #define SUBJECT_MOST 128
 
 static struct log_settings current = { .level = LOG_INFO, .role = "limpet" };

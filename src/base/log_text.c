@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log_text.h"
+#include "base/utf8.h"
 
 /* All or nothing: an escape cut in the middle would read as something else. */
 static void add_whole(struct log_text *out, const char *bytes, size_t length)
@@ -30,31 +31,6 @@ void log_text_add(struct log_text *out, const char *format, ...)
 		length = (int)sizeof piece - 1;
 	if (length > 0)
 		add_whole(out, piece, (size_t)length);
-}
-
-/* Length of the valid UTF-8 character at `text`, 0 where there is none. Overlong forms, surrogates
- * and what lies above U+10FFFF are not valid. */
-static size_t utf8_length(const uint8_t *text, size_t length)
-{
-	uint8_t first = text[0], low = 0x80, high = 0xbf;
-	size_t need = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-
-	if (first < 0xc2 || first > 0xf4 || need > length)
-		return 0;
-	if (first == 0xe0)
-		low = 0xa0;
-	else if (first == 0xed)
-		high = 0x9f;
-	else if (first == 0xf0)
-		low = 0x90;
-	else if (first == 0xf4)
-		high = 0x8f;
-	if (text[1] < low || text[1] > high)
-		return 0;
-	for (size_t i = 2; i < need; i++)
-		if ((text[i] & 0xc0) != 0x80)
-			return 0;
-	return need;
 }
 
 /* U+0080 to U+009F are control characters too: some terminals obey them. */

@@ -53,8 +53,13 @@ void config_free(struct config **config)
 		option_end_all(&option_tables[SECTION_POOL], &c->pools[i]);
 		free(c->pools[i].name);
 	}
+	for (size_t i = 0; i < c->tls_count; i++) {
+		option_end_all(&option_tables[SECTION_TLS], &c->tlss[i]);
+		free(c->tlss[i].name);
+	}
 	free(c->listens);
 	free(c->pools);
+	free(c->tlss);
 	origins_free(&c->origins);
 	free(c);
 	*config = NULL;
@@ -67,6 +72,8 @@ static void *object_of(const struct target *target)
 		return &target->config->listens[target->index];
 	case SECTION_POOL:
 		return &target->config->pools[target->index];
+	case SECTION_TLS:
+		return &target->config->tlss[target->index];
 	default:
 		return &target->config->limpet;
 	}
@@ -98,16 +105,47 @@ static void add_pool(struct config *config, const char *name)
 	config->pools[count].index = count;
 }
 
+static void add_tls(struct config *config, const char *name)
+{
+	size_t count = config->tls_count++;
+
+	config->tlss = grown(config->tlss, count + 1, sizeof *config->tlss);
+	config->tlss[count].name = name_copy(name);
+	config->tlss[count].index = count;
+}
+
+static void add_section(const struct target *target, const char *name)
+{
+	if (target->kind == SECTION_LISTEN)
+		add_listen(target->config, name);
+	else if (target->kind == SECTION_POOL)
+		add_pool(target->config, name);
+	else
+		add_tls(target->config, name);
+}
+
 static size_t section_count(const struct target *target)
 {
-	return target->kind == SECTION_LISTEN ? target->config->listen_count
-					      : target->config->pool_count;
+	switch (target->kind) {
+	case SECTION_LISTEN:
+		return target->config->listen_count;
+	case SECTION_POOL:
+		return target->config->pool_count;
+	default:
+		return target->config->tls_count;
+	}
 }
 
 static const char *section_name(const struct target *target, size_t index)
 {
-	return target->kind == SECTION_LISTEN ? target->config->listens[index].name
-					      : target->config->pools[index].name;
+	switch (target->kind) {
+	case SECTION_LISTEN:
+		return target->config->listens[index].name;
+	case SECTION_POOL:
+		return target->config->pools[index].name;
+	default:
+		return target->config->tlss[index].name;
+	}
 }
 
 /* Target is the section of that name, a fresh one with its defaults where there is none. */
@@ -122,10 +160,7 @@ static bool section_enter(struct target *target, const char *name, struct ini_pl
 	if (count == SECTIONS_MOST)
 		return error_set(e, "more than %d sections [%s:NAME]", SECTIONS_MOST,
 				 option_tables[target->kind].section);
-	if (target->kind == SECTION_LISTEN)
-		add_listen(target->config, name);
-	else
-		add_pool(target->config, name);
+	add_section(target, name);
 	option_begin_all(&option_tables[target->kind], object_of(target));
 	origins_add_section(target->config->origins, target->kind, place);
 	return true;
@@ -142,7 +177,8 @@ static bool kind_unknown(const char *word, const char *rest, struct error *e)
 				 rest, nearest.best, rest);
 	return error_set(
 		e,
-		"unknown section [%.40s%.80s]; there are [limpet], [listen:NAME] and [pool:NAME]",
+		"unknown section [%.40s%.80s]; there are [limpet], [listen:NAME], [pool:NAME] and "
+		"[tls:NAME]",
 		word, rest);
 }
 
@@ -180,7 +216,7 @@ static bool name_check(const char *kind, const char *name, struct error *e)
 	return true;
 }
 
-/* "limpet", "pool:NAME", "listen:NAME". */
+/* "limpet", "pool:NAME", "listen:NAME", "tls:NAME". */
 static bool target_find(struct target *target, const char *section, struct ini_place place,
 			struct error *e)
 {
@@ -270,8 +306,8 @@ static bool on_value(void *arg, const char *key, const char *value, struct ini_p
 	if (target->kind == SECTION_KINDS)
 		return error_set(
 			e,
-			"%.80s stands before the first section; put [limpet], [listen:NAME] or "
-			"[pool:NAME] in front",
+			"%.80s stands before the first section; put [limpet], [listen:NAME], "
+			"[pool:NAME] or [tls:NAME] in front",
 			key);
 	return target_set(target, key, value, place, false, e);
 }
@@ -328,7 +364,7 @@ static bool section_equal(enum section_kind kind, const void *a, const void *b)
 bool config_equal(const struct config *a, const struct config *b)
 {
 	if (a->listen_count != b->listen_count || a->pool_count != b->pool_count ||
-	    !section_equal(SECTION_LIMPET, &a->limpet, &b->limpet))
+	    a->tls_count != b->tls_count || !section_equal(SECTION_LIMPET, &a->limpet, &b->limpet))
 		return false;
 	for (size_t i = 0; i < a->listen_count; i++)
 		if (strcmp(a->listens[i].name, b->listens[i].name) != 0 ||
@@ -337,6 +373,10 @@ bool config_equal(const struct config *a, const struct config *b)
 	for (size_t i = 0; i < a->pool_count; i++)
 		if (strcmp(a->pools[i].name, b->pools[i].name) != 0 ||
 		    !section_equal(SECTION_POOL, &a->pools[i], &b->pools[i]))
+			return false;
+	for (size_t i = 0; i < a->tls_count; i++)
+		if (strcmp(a->tlss[i].name, b->tlss[i].name) != 0 ||
+		    !section_equal(SECTION_TLS, &a->tlss[i], &b->tlss[i]))
 			return false;
 	return true;
 }

@@ -1,4 +1,5 @@
-/* Why: config_check.h. One function per rule; each sentence tells what to write.
+/* Why: config_check.h; what concerns no one kind of section, and the order of it all. One function
+ * per rule; each sentence tells what to write.
  * SPDX-License-Identifier: ISC */
 #include <grp.h>
 #include <pwd.h>
@@ -7,16 +8,12 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "config/command.h"
 #include "config/config_check.h"
-#include "config/nearest.h"
-#include "config/npm_command.h"
 #include "config/origin.h"
 
 #define BINDS_MOST 1024
 
-/* Without an option the head of the section is to blame. */
-static bool blame(const struct config *config, enum section_kind kind, size_t section,
+bool config_blame(const struct config *config, enum section_kind kind, size_t section,
 		  const char *option, size_t item, struct error *e)
 {
 	const struct option *row = option ? option_find(&option_tables[kind], option) : NULL;
@@ -24,16 +21,17 @@ static bool blame(const struct config *config, enum section_kind kind, size_t se
 	return ini_place_error(origins_place(config->origins, kind, section, row, item), e);
 }
 
-static bool blame_pool(const struct config *config, const struct pool_config *pool,
+bool config_blame_pool(const struct config *config, const struct pool_config *pool,
 		       const char *option, struct error *e)
 {
-	return blame(config, SECTION_POOL, pool->index, option, 0, e);
+	return config_blame(config, SECTION_POOL, pool->index, option, 0, e);
 }
 
-static bool blame_listen(const struct config *config, const struct listen_config *listen,
-			 const char *option, struct error *e)
+bool config_blame_listen(const struct config *config, const struct listen_config *listen,
+			 const char *option, size_t item, struct error *e)
 {
-	return blame(config, SECTION_LISTEN, (size_t)(listen - config->listens), option, 0, e);
+	return config_blame(config, SECTION_LISTEN, (size_t)(listen - config->listens), option,
+			    item, e);
 }
 
 static bool check_required(const struct config *config, enum section_kind kind, size_t section,
@@ -48,17 +46,13 @@ static bool check_required(const struct config *config, enum section_kind kind, 
 			continue;
 		error_set(e, "[%s:%s] has no %s; write, for example, %s = %s", table->section, name,
 			  row->name, row->name, option_example(row));
-		return blame(config, kind, section, row->name, 0, e);
+		return config_blame(config, kind, section, row->name, 0, e);
 	}
 	return true;
 }
 
 static bool check_presence(struct config *config, struct error *e)
 {
-	for (size_t i = 0; i < config->pool_count; i++)
-		if (!check_required(config, SECTION_POOL, i, config->pools[i].name,
-				    &config->pools[i], e))
-			return false;
 	for (size_t i = 0; i < config->listen_count; i++)
 		if (!check_required(config, SECTION_LISTEN, i, config->listens[i].name,
 				    &config->listens[i], e))
@@ -67,43 +61,6 @@ static bool check_presence(struct config *config, struct error *e)
 		return true;
 	error_set(e, "there is no pool: add [pool:app] with, for example, command = node app.js");
 	return ini_place_error(origins_file(config->origins), e);
-}
-
-static bool pool_unknown(const struct config *config, const struct listen_config *listen,
-			 struct error *e)
-{
-	struct nearest nearest = nearest_begin(listen->pool);
-
-	for (size_t i = 0; i < config->pool_count; i++)
-		nearest_offer(&nearest, config->pools[i].name);
-	if (nearest.best)
-		error_set(e, "there is no [pool:%.80s]; did you mean pool = %s?", listen->pool,
-			  nearest.best);
-	else
-		error_set(e, "there is no [pool:%.80s]; the first pool is %s", listen->pool,
-			  config->pools[0].name);
-	return blame_listen(config, listen, "pool", e);
-}
-
-static bool check_listen_pool(struct config *config, struct listen_config *listen, struct error *e)
-{
-	listen->pool_index = 0;
-	if (*listen->pool == '\0' && config->pool_count > 1) {
-		error_set(e,
-			  "[listen:%s] does not say which pool gets its clients; write pool = %s, "
-			  "for example",
-			  listen->name, config->pools[0].name);
-		return blame_listen(config, listen, "pool", e);
-	}
-	if (*listen->pool == '\0')
-		return true;
-	for (size_t i = 0; i < config->pool_count; i++) {
-		if (strcmp(config->pools[i].name, listen->pool) == 0) {
-			listen->pool_index = i;
-			return true;
-		}
-	}
-	return pool_unknown(config, listen, e);
 }
 
 static bool bind_twice(const struct config *config, const struct listen_config *first,
@@ -121,8 +78,7 @@ static bool bind_twice(const struct config *config, const struct listen_config *
 			  place.file, place.line);
 	else
 		error_set(e, "bind = %s is in [listen:%s] already", text, first->name);
-	return blame(config, SECTION_LISTEN, (size_t)(second - config->listens), "bind",
-		     second_item, e);
+	return config_blame_listen(config, second, "bind", second_item, e);
 }
 
 /* Port 0 is a fresh port for each. */
@@ -153,164 +109,44 @@ static bool check_bind_count(const struct config *config, struct error *e)
 		if (count <= BINDS_MOST)
 			continue;
 		error_set(e, "more than %d addresses to listen on", BINDS_MOST);
-		return blame_listen(config, &config->listens[i], "bind", e);
+		return config_blame_listen(config, &config->listens[i], "bind", 0, e);
 	}
 	return true;
 }
 
-static bool check_listens(struct config *config, struct error *e)
+static bool check_binds(const struct config *config, struct error *e)
 {
 	if (!check_bind_count(config, e))
 		return false;
-	for (size_t i = 0; i < config->listen_count; i++) {
-		struct listen_config *listen = &config->listens[i];
-
-		if (!check_listen_pool(config, listen, e))
-			return false;
-		for (size_t item = 0; item < listen->bind.count; item++)
-			if (!check_bind(config, listen, item, e))
-				return false;
-	}
-	return true;
-}
-
-/* "NODE_ENV=production node app.js" is for a shell. */
-static bool check_words(const char *command, struct error *e)
-{
-	char **words = command_split(command, e);
-	bool good = words != NULL;
-	size_t name;
-
-	if (!words)
-		return false;
-	name = strcspn(words[0], "=/");
-	if (words[0][name] == '=')
-		good = error_set(
-			e,
-			"it begins with an assignment; write environment = %.80s in a line of "
-			"its own",
-			words[0]);
-	command_words_free(&words);
-	return good;
-}
-
-static bool check_command(struct config *config, struct pool_config *pool, struct error *e)
-{
-	struct error sentence = { .text = "" };
-
-	if (command_escapes_check(pool->command, &sentence) &&
-	    (pool->shell || check_words(pool->command, &sentence)))
-		return true;
-	error_set(e, "command: %.900s", sentence.text);
-	return blame_pool(config, pool, "command", e);
-}
-
-static bool check_directory(struct config *config, struct pool_config *pool, struct error *e)
-{
-	struct error sentence = { .text = "" };
-
-	if (command_escapes_check(pool->directory, &sentence))
-		return true;
-	error_set(e, "directory: %.900s", sentence.text);
-	return blame_pool(config, pool, "directory", e);
-}
-
-static bool check_environment(struct config *config, struct pool_config *pool, struct error *e)
-{
-	struct error sentence = { .text = "" };
-
-	for (size_t i = 0; i < pool->environment.count; i++) {
-		const char *item = pool->environment.items[i];
-
-		if (!strchr(item, '=') || *item == '=')
-			error_set(e, "environment: \"%.80s\" is not NAME=value", item);
-		else if (!command_escapes_check(item, &sentence))
-			error_set(e, "environment: %.900s", sentence.text);
-		else
-			continue;
-		return blame(config, SECTION_POOL, pool->index, "environment", i, e);
-	}
-	return true;
-}
-
-static bool check_delays(struct config *config, struct pool_config *pool, struct error *e)
-{
-	const struct option *first = option_find(&option_tables[SECTION_POOL], "restart_delay");
-
-	if (pool->restart_delay <= pool->restart_delay_max)
-		return true;
-	error_set(e, "restart_delay is longer than restart_delay_max; make restart_delay_max the "
-		     "longer one");
-	if (origins_count(config->origins, SECTION_POOL, pool->index, first) > 0)
-		return blame_pool(config, pool, "restart_delay", e);
-	return blame_pool(config, pool, "restart_delay_max", e);
-}
-
-static bool check_weights(struct config *config, struct pool_config *pool, struct error *e)
-{
-	for (size_t i = 0; i < pool->weight.count; i++) {
-		size_t slot = pool->weight.items[i].slot;
-
-		if (slot == SIZE_MAX || slot < pool->instances)
-			continue;
-		error_set(e, "weight: there is no slot %zu; instances = %llu makes slots 0 to %llu",
-			  slot, (unsigned long long)pool->instances,
-			  (unsigned long long)pool->instances - 1);
-		return blame_pool(config, pool, "weight", e);
-	}
-	return true;
-}
-
-static bool check_port(struct config *config, struct pool_config *pool, struct error *e)
-{
-	if (pool->port == 0 || pool->port + pool->instances - 1 <= 65535)
-		return true;
-	error_set(e, "port: the last of %llu slots would get port %llu; write port = %llu or less",
-		  (unsigned long long)pool->instances,
-		  (unsigned long long)(pool->port + pool->instances - 1),
-		  (unsigned long long)(65536 - pool->instances));
-	return blame_pool(config, pool, "port", e);
-}
-
-/* Settles `auto`, so that nobody after us looks at files again. */
-static bool check_delivery(struct config *config, struct pool_config *pool, struct error *e)
-{
-	if (!npm_command_resolve(pool, e))
-		return blame_pool(config, pool, "command", e);
-	pool->delivery = (int)config_delivery_of(pool);
-	if (pool->delivery != DELIVERY_FD || !pool->adopt_ports)
-		return true;
-	error_set(e, "adopt_ports is for delivery = node; pool %s has delivery = fd", pool->name);
-	return blame_pool(config, pool, "adopt_ports", e);
-}
-
-static bool check_reach(struct config *config, struct pool_config *pool, struct error *e)
-{
-	bool node = pool->delivery == DELIVERY_NODE;
-
-	if (node && pool->adopt_ports)
-		return true;
 	for (size_t i = 0; i < config->listen_count; i++)
-		if (config->listens[i].pool_index == pool->index)
-			return true;
-	error_set(e,
-		  "no listener brings clients to pool %s: add [listen:%s] with bind = :3000%s%s%s",
-		  pool->name, pool->name, config->pool_count > 1 ? " and pool = " : "",
-		  config->pool_count > 1 ? pool->name : "", node ? ", or adopt_ports = on" : "");
-	return blame_pool(config, pool, NULL, e);
+		for (size_t item = 0; item < config->listens[i].bind.count; item++)
+			if (!check_bind(config, &config->listens[i], item, e))
+				return false;
+	return true;
 }
 
-static bool check_pools(struct config *config, struct error *e)
+/* Whom one can ask: an address with a port, not a path and not "any". */
+static bool is_name_server(const struct address *address)
 {
-	static bool (*const rules[])(struct config *, struct pool_config *, struct error *) = {
-		check_command, check_directory, check_environment, check_delays,
-		check_weights, check_port,      check_delivery,    check_reach,
-	};
+	if (address->any.sa_family == AF_INET)
+		return address->v4.sin_addr.s_addr != INADDR_ANY && address_port(address) != 0;
+	return address->any.sa_family == AF_INET6 &&
+	       !IN6_IS_ADDR_UNSPECIFIED(&address->v6.sin6_addr) && address_port(address) != 0;
+}
 
-	for (size_t i = 0; i < config->pool_count; i++)
-		for (size_t rule = 0; rule < sizeof rules / sizeof *rules; rule++)
-			if (!rules[rule](config, &config->pools[i], e))
-				return false;
+static bool check_resolver(const struct config *config, struct error *e)
+{
+	char text[ADDRESS_TEXT];
+
+	for (size_t i = 0; i < config->limpet.resolver.count; i++) {
+		const struct address *address = &config->limpet.resolver.items[i];
+
+		if (is_name_server(address))
+			continue;
+		error_set(e, "resolver: %s is no name server; write, for example, 127.0.0.1:53",
+			  address_print(address, text));
+		return config_blame(config, SECTION_LIMPET, 0, "resolver", i, e);
+	}
 	return true;
 }
 
@@ -334,8 +170,9 @@ static bool check_length(struct config *config, struct error *e)
 
 bool config_check_whole(struct config *config, struct error *e)
 {
-	return check_presence(config, e) && check_listens(config, e) && check_pools(config, e) &&
-	       check_length(config, e);
+	return check_presence(config, e) && check_resolver(config, e) && check_binds(config, e) &&
+	       config_check_pools(config, e) && config_check_listens(config, e) &&
+	       config_check_tls(config, e) && check_length(config, e);
 }
 
 static bool name_unknown(const char *option, const char *name, struct error *e)
@@ -358,16 +195,15 @@ static bool check_pool_rights(const struct config *config, const struct pool_con
 	const char *blamed;
 
 	if (!check_names(pool->user, pool->group, &blamed, e))
-		return blame_pool(config, pool, blamed, e);
+		return config_blame_pool(config, pool, blamed, e);
 	if (geteuid() == 0 || (!*pool->user && !*pool->group))
 		return true;
 	blamed = *pool->user ? "user" : "group";
 	error_set(e,
 		  "%s: only root can start workers as somebody else; start Limpet as root or take "
-		  "the "
-		  "line out",
+		  "the line out",
 		  blamed);
-	return blame_pool(config, pool, blamed, e);
+	return config_blame_pool(config, pool, blamed, e);
 }
 
 bool config_check_rights(const struct config *config, struct error *e)
@@ -375,7 +211,11 @@ bool config_check_rights(const struct config *config, struct error *e)
 	const char *blamed;
 
 	if (!check_names(config->limpet.user, config->limpet.group, &blamed, e))
-		return blame(config, SECTION_LIMPET, 0, blamed, 0, e);
+		return config_blame(config, SECTION_LIMPET, 0, blamed, 0, e);
+	if (*config->limpet.relay_user && !getpwnam(config->limpet.relay_user)) {
+		name_unknown("relay_user", config->limpet.relay_user, e);
+		return config_blame(config, SECTION_LIMPET, 0, "relay_user", 0, e);
+	}
 	for (size_t i = 0; i < config->pool_count; i++)
 		if (!check_pool_rights(config, &config->pools[i], e))
 			return false;

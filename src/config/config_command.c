@@ -55,6 +55,20 @@ void config_argv_free(char ***argv)
 	command_words_free(argv);
 }
 
+size_t config_server_places(const struct server *server)
+{
+	return server->kind == SERVER_ADDRESS ? 1 : CONFIG_PLACES;
+}
+
+size_t config_server_slot(const struct pool_config *pool, size_t server)
+{
+	size_t slot = pool->locals;
+
+	for (size_t i = 0; i < server; i++)
+		slot += config_server_places(&pool->server.items[i]);
+	return slot;
+}
+
 double config_weight(const struct pool_config *pool, size_t slot)
 {
 	double all = 1;
@@ -158,6 +172,8 @@ enum config_delivery config_delivery_of(const struct pool_config *pool)
 
 	if (pool->delivery != DELIVERY_AUTO)
 		return (enum config_delivery)pool->delivery;
+	if (pool->server.count > 0 || *pool->socket)
+		return DELIVERY_PROXY;
 	words = command_split(pool->command, &e);
 	if (!words) /* the shell may understand it */
 		return DELIVERY_FD;

@@ -35,6 +35,10 @@ void config_print(const struct config *config, FILE *out)
 		fprintf(out, "\n[pool:%s]\n", config->pools[i].name);
 		print_section(SECTION_POOL, &config->pools[i], out);
 	}
+	for (size_t i = 0; i < config->tls_count; i++) {
+		fprintf(out, "\n[tls:%s]\n", config->tlss[i].name);
+		print_section(SECTION_TLS, &config->tlss[i], out);
+	}
 }
 
 /* Words in comment lines of at most SAMPLE_WIDTH bytes. */
@@ -57,14 +61,16 @@ static void print_comment(const char *text, FILE *out)
 	fputc('\n', out);
 }
 
-/* What has no default stands there as an example, so that the sample is a working configuration. */
+/* What no configuration can do without stands there as an example, so that the sample is a working
+ * one. */
 static void print_sample_row(const struct option *option, FILE *out)
 {
 	const char *example = option_example(option);
+	bool is_default = option->standard && strcmp(example, option->standard) == 0;
 
 	fputc('\n', out);
 	print_comment(option->help, out);
-	fprintf(out, "%s%s =%s%s\n", option->standard ? ";" : "", option->name, *example ? " " : "",
+	fprintf(out, "%s%s =%s%s\n", is_default ? ";" : "", option->name, *example ? " " : "",
 		example);
 }
 
@@ -72,12 +78,16 @@ static void print_sample_row(const struct option *option, FILE *out)
 static const struct {
 	const char *head, *help;
 } samples[] = {
-	[SECTION_LIMPET] = { "limpet", "The program itself: user, files, log, and the end." },
-	[SECTION_LISTEN] = { "listen:http",
+	[SECTION_LIMPET] = { "[limpet]", "The program itself: user, files, log, and the end." },
+	[SECTION_LISTEN] = { "[listen:http]",
 			     "Where clients come in: one section per set of addresses with its "
 			     "rules. The name behind the colon is yours." },
-	[SECTION_POOL] = { "pool:app", "The workers: one section per program. Its name stands in "
-				       "the log, as in app/3 for slot 3." },
+	[SECTION_POOL] = { "[pool:app]",
+			   "The workers: one section per program, or per group of servers. Its "
+			   "name stands in the log, as in app/3 for slot 3." },
+	[SECTION_TLS] = { ";[tls:web]",
+			  "Certificates and rules of TLS: the listeners that say tls = web are "
+			  "decrypted by this section." },
 };
 
 static void print_sample_section(enum section_kind kind, FILE *out)
@@ -86,15 +96,15 @@ static void print_sample_section(enum section_kind kind, FILE *out)
 
 	fputs("\n\n", out);
 	print_comment(samples[kind].help, out);
-	fprintf(out, "[%s]\n", samples[kind].head);
+	fprintf(out, "%s\n", samples[kind].head);
 	for (size_t i = 0; i < table->count; i++)
 		print_sample_row(&table->rows[i], out);
 }
 
 void config_print_sample(FILE *out)
 {
-	fputs("# limpet.ini: every option with its default. The two without a ; in front must be "
-	      "given.\n"
+	fputs("# limpet.ini: every option with its default. The two without a ; in front are what "
+	      "most need.\n"
 	      "# `limpet -t FILE` checks what you made of it; limpet.ini(5) tells the grammar.\n",
 	      out);
 	for (enum section_kind kind = 0; kind < SECTION_KINDS; kind++)

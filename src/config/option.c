@@ -19,15 +19,18 @@ static const char *const expected[] = { OPTION_TYPES(TYPE_EXPECTED) };
 #define LIMPET_ROW(...) OPTION_ROW(limpet_config, __VA_ARGS__)
 #define LISTEN_ROW(...) OPTION_ROW(listen_config, __VA_ARGS__)
 #define POOL_ROW(...)   OPTION_ROW(pool_config, __VA_ARGS__)
+#define TLS_ROW(...)    OPTION_ROW(tls_config, __VA_ARGS__)
 static const struct option limpet_rows[] = { LIMPET_OPTIONS(LIMPET_ROW) };
 static const struct option listen_rows[] = { LISTEN_OPTIONS(LISTEN_ROW) };
 static const struct option pool_rows[] = { POOL_OPTIONS(POOL_ROW) };
+static const struct option tls_rows[] = { TLS_OPTIONS(TLS_ROW) };
 
 #define COUNT(rows) (sizeof(rows) / sizeof *(rows))
 const struct option_table option_tables[SECTION_KINDS] = {
 	[SECTION_LIMPET] = { "limpet", false, limpet_rows, COUNT(limpet_rows) },
 	[SECTION_LISTEN] = { "listen", true, listen_rows, COUNT(listen_rows) },
 	[SECTION_POOL] = { "pool", true, pool_rows, COUNT(pool_rows) },
+	[SECTION_TLS] = { "tls", true, tls_rows, COUNT(tls_rows) },
 };
 
 const struct option *option_find(const struct option_table *table, const char *name)
@@ -86,9 +89,9 @@ bool option_is_list(const struct option *option)
 
 const char *option_example(const struct option *option)
 {
-	if (option->standard)
-		return option->standard;
-	return option->type == OPTION_ADDRESSES ? ":3000" : "node app.js";
+	if (option->type == OPTION_COMMAND)
+		return "node app.js";
+	return option->standard ? option->standard : ":3000";
 }
 
 static void print_words(const struct option *option, FILE *out)

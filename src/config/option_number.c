@@ -29,12 +29,22 @@ static const struct unit none[] = { { "", 1 }, { NULL, 0 } };
 static const char *const log_levels[] = { "alert", "error", "warning", "notice",
 					  "info",  "debug", NULL };
 static const char *const log_formats[] = { "text", "json", NULL };
-static const char *const deliveries[] = { "auto", "node", "fd", NULL };
+static const char *const deliveries[] = { "auto", "node", "fd", "proxy", "listen", NULL };
 static const char *const readinesses[] = { "auto", "notify", "listening", "started", NULL };
 static const char *const on_downs[] = { "hold", "failover", NULL };
+static const char *const proxy_protocols[] = { "off", "require", "pass", NULL };
+static const char *const send_proxies[] = { "off", "v1", "v2", NULL };
+static const char *const tls_places[] = { "relay", "worker", NULL };
+static const char *const tls_policies[] = { "intermediate", "modern", NULL };
+static const char *const tls_versions[] = { "auto", "1.2", "1.3", NULL };
+static const char *const tls_verifies[] = { "off", "optional", "require", NULL };
 static const char *const *const words[] = {
-	[LOG_LEVELS] = log_levels,   [LOG_FORMATS] = log_formats, [DELIVERIES] = deliveries,
-	[READINESSES] = readinesses, [ON_DOWNS] = on_downs,
+	[LOG_LEVELS] = log_levels,     [LOG_FORMATS] = log_formats,
+	[DELIVERIES] = deliveries,     [READINESSES] = readinesses,
+	[ON_DOWNS] = on_downs,         [PROXY_PROTOCOLS] = proxy_protocols,
+	[SEND_PROXIES] = send_proxies, [TLS_PLACES] = tls_places,
+	[TLS_POLICIES] = tls_policies, [TLS_VERSIONS] = tls_versions,
+	[TLS_VERIFIES] = tls_verifies,
 };
 
 const char *const *option_words(const struct option *option)
@@ -326,19 +336,36 @@ static int64_t processors(const struct option *option)
 	return count < option->min ? option->min : count > option->max ? option->max : count;
 }
 
-static bool instances_parse(const struct option *option, const char *text, void *field,
-			    struct error *e)
+static bool processors_parse(const struct option *option, const char *text, const char *word,
+			     void *field, struct error *e)
 {
-	if (strcmp(text, "max") != 0)
+	if (strcmp(text, word) != 0)
 		return whole_parse(option, text, field, e);
 	*(int64_t *)field = processors(option);
 	return true;
+}
+
+static bool instances_parse(const struct option *option, const char *text, void *field,
+			    struct error *e)
+{
+	return processors_parse(option, text, "max", field, e);
 }
 
 const struct option_type_ops option_type_INSTANCES = { .parse = instances_parse,
 						       .print = whole_print,
 						       .equal = equal_int64,
 						       .print_limit = whole_print_limit };
+
+static bool relays_parse(const struct option *option, const char *text, void *field,
+			 struct error *e)
+{
+	return processors_parse(option, text, "auto", field, e);
+}
+
+const struct option_type_ops option_type_RELAYS = { .parse = relays_parse,
+						    .print = whole_print,
+						    .equal = equal_int64,
+						    .print_limit = whole_print_limit };
 
 static bool rlimit_parse(const struct option *option, const char *text, void *field,
 			 struct error *e)

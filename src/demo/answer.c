@@ -114,8 +114,9 @@ size_t answer_whoami(const struct answer_context *context, char out[ANSWER_WHOAM
 	const int length =
 		snprintf(out, ANSWER_WHOAMI_SIZE,
 			 "{\"slot\":%" PRIu64 ",\"pid\":%d,\"generation\":%" PRIu64
-			 ",\"pool\":\"%s\",\"client\":\"%s\",\"port\":%u}\n",
-			 who->slot, (int)who->pid, who->generation, who->pool, client, port);
+			 ",\"pool\":\"%s\",\"client\":\"%s\",\"port\":%u,\"scheme\":\"%s\"}\n",
+			 who->slot, (int)who->pid, who->generation, who->pool, client, port,
+			 context->is_tls ? "https" : "http");
 
 	if (length < 0 || length >= ANSWER_WHOAMI_SIZE)
 		fatal("whoami is too long");

@@ -92,7 +92,7 @@ static void take_client(struct demo *demo, struct limpet_client *client)
 	}
 	/* When it fails Limpet is gone, and with it every other copy of the socket: still ours. */
 	limpet_worker_accept(demo->link, client->id);
-	demo_client_begin(demo, &client->fd, &client->peer, client->peer_length);
+	demo_client_begin(demo, client);
 }
 
 static void on_link(evutil_socket_t fd, short what, void *arg)

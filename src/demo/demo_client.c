@@ -14,6 +14,7 @@
 #include "demo/answer.h"
 #include "demo/demo_client.h"
 #include "demo/websocket.h"
+#include "limpet_worker.h"
 
 #define READ_MOST (16 * 1024)
 #define OUT_HIGH  (64 * 1024)  /* no further request is answered while this much waits to be sent */
@@ -30,6 +31,7 @@ struct demo_client {
 	struct buffer in, out;
 	struct websocket websocket;
 	struct peer peer;
+	bool is_tls;
 };
 
 /* 0: none. */
@@ -108,6 +110,7 @@ static struct answer_context context_of(struct demo_client *client,
 	return (struct answer_context){
 		.identity = &client->demo->identity,
 		.peer = &client->peer,
+		.is_tls = client->is_tls,
 		.request = request,
 		.keep_alive = request->keep_alive && !client->demo->is_draining,
 	};
@@ -333,18 +336,18 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 	settle(&client);
 }
 
-void demo_client_begin(struct demo *demo, int *fd, const struct sockaddr_storage *peer,
-		       socklen_t peer_length)
+void demo_client_begin(struct demo *demo, struct limpet_client *arrived)
 {
 	struct demo_client *client = calloc(1, sizeof *client);
 
 	if (!client)
 		fatal("no memory for a client");
 	client->demo = demo;
-	client->fd = fd_take(fd);
+	client->fd = fd_take(&arrived->fd);
+	client->is_tls = arrived->is_tls;
 	client->in.limit = IN_LIMIT;
 	client->out.limit = OUT_LIMIT;
-	peer_set(&client->peer, (const struct sockaddr *)peer, peer_length);
+	peer_set(&client->peer, (const struct sockaddr *)&arrived->peer, arrived->peer_length);
 	event_assign(&client->readable, demo->base, client->fd, EV_READ | EV_PERSIST, on_readable,
 		     client);
 	event_assign(&client->writable, demo->base, client->fd, EV_WRITE | EV_PERSIST, on_writable,

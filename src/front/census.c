@@ -27,7 +27,7 @@
 #define CENSUS_FIRST_MS   1000  /* longest time that the start waits for the first dump */
 #define CENSUS_NEWS_BURST 8     /* reads of SOCK_DIAG_EVENTS each, then back to the loop */
 
-/*	BLIND                               the kernel tells nothing; for good
+/*	BLIND                               the kernel tells nothing, or is not asked; for good
  *	STEADY --dump_begin--> DUMPING      news were lost, or a minute is over
  *	DUMPING --dump_end--> STEADY        complete, or failed and tried again later
  *	STEADY, DUMPING --go_blind--> BLIND no netlink here, or the very first dump failed
@@ -313,8 +313,7 @@ static bool census_dial(struct census *census)
 	return true;
 }
 
-struct census *census_new(struct event_base *base, const struct address *local,
-			  census_handler *handler, void *arg)
+static struct census *census_create(struct event_base *base, census_handler *handler, void *arg)
 {
 	struct census *census = calloc(1, sizeof *census);
 
@@ -325,9 +324,25 @@ struct census *census_new(struct event_base *base, const struct address *local,
 	};
 	if (getrandom(&census->seed, sizeof census->seed, 0) != sizeof census->seed)
 		fatal("getrandom: %s", strerror(errno));
+	return census;
+}
+
+struct census *census_new(struct event_base *base, const struct address *local,
+			  census_handler *handler, void *arg)
+{
+	struct census *census = census_create(base, handler, arg);
+
 	if (!census_dial(census))
 		go_blind(census);
 	census_add(census, local);
+	return census;
+}
+
+struct census *census_new_own(void)
+{
+	struct census *census = census_create(NULL, NULL, NULL);
+
+	census_become(census, CENSUS_BLIND, 0);
 	return census;
 }
 

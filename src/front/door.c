@@ -201,7 +201,10 @@ static void on_census(void *arg)
 static void admit(struct gate *gate, int *fd, const struct peer *peer, int64_t now_us)
 {
 	struct census *census = gate->is_tcp ? gate->section->census : NULL;
-	const enum end_reason verdict = limits_check(gate->seen.config, census, peer);
+	/* A balancer's own address says nothing of his clients: greeting.c asks about theirs. */
+	const bool is_asked_later = gate->seen.config->proxy_protocol != PROXY_PROTOCOL_OFF;
+	const enum end_reason verdict =
+		is_asked_later ? END_HANDED_OVER : limits_check(gate->seen.config, census, peer);
 	struct client *client = client_begin(fd, &gate->seen, peer);
 
 	client->accepted_us = now_us;
@@ -344,10 +347,11 @@ static void section_count(struct door *door, struct section *section, const stru
 
 	if (config->max_connections == 0 && config->max_per_client == 0)
 		return;
-	if (section->census)
+	if (section->census && !config->relayed)
 		census_add(section->census, local);
-	else
-		section->census = census_new(door->base, local, on_census, door);
+	else if (!section->census)
+		section->census = config->relayed ? census_new_own()
+						  : census_new(door->base, local, on_census, door);
 }
 
 static void gate_name(struct gate *gate)

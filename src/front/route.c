@@ -9,8 +9,8 @@
 #include "base/log.h"
 #include "front/route.h"
 
-/* A slot is known by its number alone, not by its pool or machine: several Limpets with one seed
- * decide alike. */
+/* A local slot is known by its number alone, not by its pool or machine, a server's by its name:
+ * several Limpets with one seed decide alike. */
 static uint64_t slot_hash(size_t slot, uint64_t seed)
 {
 	char name[24];
@@ -21,27 +21,41 @@ static uint64_t slot_hash(size_t slot, uint64_t seed)
 
 void route_begin(struct route *route, const struct pool_config *pool, uint64_t seed)
 {
-	const size_t count = pool->instances;
+	const size_t count = pool->slots;
 
 	*route = (struct route){
 		.pool = pool,
 		.candidates = calloc(count, sizeof *route->candidates),
+		.absent = calloc(count, sizeof *route->absent),
 		.skip = calloc(count, sizeof *route->skip),
 		.count = count,
 		.seed = seed,
 	};
-	if (!route->candidates || !route->skip)
+	if (!route->candidates || !route->absent || !route->skip)
 		fatal("out of memory");
-	for (size_t slot = 0; slot < count; slot++)
+	for (size_t slot = 0; slot < pool->locals; slot++)
 		route->candidates[slot] = (struct rendezvous){
 			.name_hash = slot_hash(slot, seed),
 			.weight = config_weight(pool, slot),
+		};
+	for (size_t slot = pool->locals; slot < count; slot++)
+		route->absent[slot] = true;
+}
+
+void route_set(struct route *route, size_t slot, const char *name, double weight)
+{
+	route->absent[slot] = name == NULL;
+	if (name)
+		route->candidates[slot] = (struct rendezvous){
+			.name_hash = rendezvous_name(name, route->seed),
+			.weight = weight,
 		};
 }
 
 void route_end(struct route *route)
 {
 	free(route->candidates);
+	free(route->absent);
 	free(route->skip);
 	*route = (struct route){ 0 };
 }
@@ -77,7 +91,7 @@ size_t route_choose(struct route *route, uint64_t key, bool (*admits)(size_t slo
 {
 	size_t rank;
 
-	memset(route->skip, 0, route->count * sizeof *route->skip);
+	memcpy(route->skip, route->absent, route->count * sizeof *route->skip);
 	for (rank = 0;; rank++) {
 		const size_t slot =
 			rendezvous_choose(key, route->candidates, route->count, route->skip);

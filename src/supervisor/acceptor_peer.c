@@ -1,24 +1,27 @@
-/* Why: what the supervisor says to the acceptor and hears from it; with it, what it says to the
- * warden. SPDX-License-Identifier: ISC */
+/* Why: what the supervisor says to the acceptor and hears from it.
+ * SPDX-License-Identifier: ISC */
 #include <errno.h>
 #include <string.h>
-#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "supervisor/gift_pair.h"
 #include "supervisor/role_process.h"
 #include "supervisor/supervisor.h"
+#include "supervisor/tickets.h"
 
 /* Applications ask for ports; one in a loop must not take them all. */
 #define LISTENERS_MAX 1024
 
-static void tell_listener(struct supervisor *s, const struct listener *l, uint32_t request)
+static void tell_listener(struct supervisor *s, const struct listener *l, uint32_t use,
+			  uint32_t request)
 {
 	struct message message = { .type = MESSAGE_LISTENER };
 
 	message.LISTENER = l->described;
+	message.LISTENER.use = use;
 	message.LISTENER.request = request;
 	supervisor_tell_acceptor(s, &message, l->fd);
 }
@@ -35,49 +38,44 @@ static void tell_kept(struct supervisor *s)
 	}
 }
 
-static void ward_acceptor(struct supervisor *s)
+/* Of a relayed listener the acceptor hears only where relays give it decrypted clients. */
+static void tell_listeners(struct supervisor *s)
 {
-	struct message message = { .type = MESSAGE_WARD };
+	const struct listener *l;
 
-	if (s->acceptor.child.process.pid == 0)
-		return;
-	message.WARD = (struct message_ward){
-		.pool = UINT32_MAX,
-		.generation = s->acceptor.child.slot.generation,
-		.pid = s->acceptor.child.process.pid,
-		.drain_ms = s->config->limpet.drain_timeout,
-		.stop_signal = SIGKILL,
-	};
-	supervisor_tell_warden(s, &message, s->acceptor.child.process.pidfd);
-	if (s->acceptor.child.errors) {
-		message.type = MESSAGE_WARD_LOG;
-		message.WARD_LOG = (struct message_ward_log){
-			.pool = UINT32_MAX,
-			.generation = s->acceptor.child.slot.generation,
-		};
-		supervisor_tell_warden(s, &message, log_tap_fd(s->acceptor.child.errors));
+	TAILQ_FOREACH (l, &s->listeners, link) {
+		if (!l->relayed)
+			tell_listener(s, l, l->described.use, 0);
+		else if (l->gives)
+			tell_listener(s, l, LISTENER_KNOWN, 0);
 	}
 }
 
-static void introduce(struct supervisor *s)
+static const struct process_identity *identity(const struct supervisor *s)
 {
+	return &s->identity;
+}
+
+static void introduce(struct role_process *role)
+{
+	struct supervisor *s = role->child.owner;
 	struct message begin = { .type = MESSAGE_BEGIN }, go = { .type = MESSAGE_GO };
-	struct listener *l;
 
 	begin.BEGIN = (struct message_begin){
 		.seed = s->seed,
-		.incarnation = s->acceptor.child.slot.generation,
+		.incarnation = role->child.slot.generation,
 		.supervisor = getpid(),
 	};
-	supervisor_tell_acceptor(s, &begin, -1);
-	TAILQ_FOREACH (l, &s->listeners, link)
-		tell_listener(s, l, 0);
+	role_process_tell(role, &begin, -1);
+	tell_listeners(s);
 	tell_kept(s);
 	for (size_t i = 0; i < s->worker_count; i++)
-		worker_introduce(&s->workers[i]);
+		worker_introduce(&s->workers[i], role);
+	tickets_introduce(s->tickets, role);
+	gift_pair_to_acceptor(s);
 	go.GO.draining = s->state >= DRAINING;
-	supervisor_tell_acceptor(s, &go, -1);
-	ward_acceptor(s);
+	role_process_tell(role, &go, -1);
+	role_process_ward(role, 0);
 }
 
 static void refuse(struct supervisor *s, uint32_t request, int error)
@@ -167,15 +165,16 @@ static void on_open(struct supervisor *s, const struct message *message)
 	TAILQ_INSERT_TAIL(&s->listeners, l, link);
 	log_line(LOG_NOTICE, s->config->pools[o->pool].name, "opened %s for the application",
 		 l->name);
-	tell_listener(s, l, o->request);
+	tell_listener(s, l, l->described.use, o->request);
 }
 
 static void on_serving(struct supervisor *s, const struct message *message)
 {
 	(void)message;
+	/* A successor at the end: its predecessor died with what it held. */
+	s->acceptor.drained = s->state >= DRAINING;
 	child_handle(&s->acceptor.child, SLOT_IS_READY);
-	if (s->state == DRAINING) /* a successor: its predecessor died with what it held */
-		supervisor_move(s, STOPPING);
+	supervisor_review(s);
 }
 
 static void on_worker_ready(struct supervisor *s, const struct message *message)
@@ -204,8 +203,8 @@ static void on_keep(struct supervisor *s, const struct message *message)
 static void on_drained(struct supervisor *s, const struct message *message)
 {
 	(void)message;
-	if (s->state == DRAINING)
-		supervisor_move(s, STOPPING);
+	s->acceptor.drained = true;
+	supervisor_review(s);
 }
 
 static void (*const handlers[MESSAGE_TYPES])(struct supervisor *, const struct message *) = {
@@ -217,72 +216,23 @@ static void (*const handlers[MESSAGE_TYPES])(struct supervisor *, const struct m
 	[MESSAGE_DRAINED] = on_drained,
 };
 
-/* A channel that ended while its process lives: the process broke the rules or hangs; the next one
- * is better. */
-static void lost(struct role_process *role)
+static void hear(struct role_process *role, const struct message *message)
 {
-	channel_free(&role->channel);
-	if (slot_is_running(&role->child.slot))
-		process_signal(&role->child.process, SIGKILL, false);
-}
-
-static void on_acceptor(struct channel *channel, const struct message *message, int *fd, void *arg)
-{
-	struct supervisor *s = arg;
-
-	(void)channel, (void)fd;
-	if (!message)
-		lost(&s->acceptor);
-	else if (handlers[message->type])
-		handlers[message->type](s, message);
+	if (handlers[message->type])
+		handlers[message->type](role->child.owner, message);
 }
 
 const struct role_description acceptor_description = {
 	.name = "acceptor",
 	.argument = "@acceptor",
-	.drops_identity = true,
+	.start_ms = 5000,
 	.counts = true,
+	.identity = identity,
 	.introduce = introduce,
-	.handler = on_acceptor,
-};
-
-static void introduce_to_warden(struct supervisor *s)
-{
-	struct message go = { .type = MESSAGE_GO };
-
-	ward_acceptor(s);
-	for (size_t i = 0; i < s->worker_count; i++)
-		worker_ward(&s->workers[i]);
-	supervisor_tell_warden(s, &go, -1);
-}
-
-static void on_warden(struct channel *channel, const struct message *message, int *fd, void *arg)
-{
-	struct supervisor *s = arg;
-
-	(void)channel, (void)fd;
-	if (!message)
-		lost(&s->warden);
-	else if (message->type == MESSAGE_SERVING)
-		child_handle(&s->warden.child, SLOT_IS_READY);
-}
-
-const struct role_description warden_description = {
-	.name = "warden",
-	.argument = "@warden",
-	.outlives_us = true,
-	.introduce = introduce_to_warden,
-	.handler = on_warden,
+	.hear = hear,
 };
 
 void supervisor_tell_acceptor(struct supervisor *s, const struct message *message, int fd)
 {
-	if (s->acceptor.channel)
-		channel_send(s->acceptor.channel, message, fd);
-}
-
-void supervisor_tell_warden(struct supervisor *s, const struct message *message, int fd)
-{
-	if (s->warden.channel)
-		channel_send(s->warden.channel, message, fd);
+	role_process_tell(&s->acceptor, message, fd);
 }

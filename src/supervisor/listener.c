@@ -9,6 +9,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "supervisor/listener_group.h"
 #include "supervisor/port_owner.h"
 #include "supervisor/unix_path.h"
 
@@ -96,7 +97,7 @@ static bool bind_sentence(const struct address *address, const char *name, int t
 	}
 }
 
-/* Options, bind and listen of a TCP or UDP socket. -1 with errno. SO_REUSEADDR on UDP would let two
+/* Options and bind of a TCP or UDP socket. -1 with errno. SO_REUSEADDR on UDP would let two
  * programs share a port: only who asks for that gets it. */
 static int open_inet(const struct listener_spec *spec, const struct address *address)
 {
@@ -112,8 +113,6 @@ static int open_inet(const struct listener_spec *spec, const struct address *add
 		goto failed;
 	if (bind(fd, &address->any, address->length) < 0)
 		goto failed;
-	if (spec->type == SOCK_STREAM && listen(fd, (int)spec->backlog) < 0)
-		goto failed;
 	return fd;
 failed:
 	fd_close(&fd);
@@ -123,6 +122,18 @@ failed:
 static bool has_no_ipv6(int error)
 {
 	return error == EAFNOSUPPORT || error == EADDRNOTAVAIL || error == EPROTONOSUPPORT;
+}
+
+static int begin_to_listen(struct listener *l, const struct listener_spec *spec)
+{
+	if (spec->sockets <= 1)
+		return listen(l->fd, (int)spec->backlog);
+	l->others = calloc(spec->sockets - 1, sizeof *l->others);
+	if (!l->others)
+		fatal("out of memory");
+	l->other_count = spec->sockets - 1;
+	return listener_group_listen(l->fd, &l->described.local, spec->v6only, spec->backlog,
+				     spec->by_client, l->others, spec->sockets);
 }
 
 static bool listen_inet(struct listener *l, const struct listener_spec *spec, int *errno_r,
@@ -141,7 +152,10 @@ static bool listen_inet(struct listener *l, const struct listener_spec *spec, in
 		return bind_sentence(local, l->name, spec->type, *errno_r, e);
 	}
 	learn_address(l->fd, local);
-	return true;
+	if (spec->type != SOCK_STREAM || begin_to_listen(l, spec) == 0)
+		return true;
+	*errno_r = errno;
+	return bind_sentence(local, l->name, spec->type, *errno_r, e);
 }
 
 static bool listen_path(struct listener *l, const struct listener_spec *spec, bool replace_stale,
@@ -227,6 +241,11 @@ struct listener *listener_open(const struct listener_spec *spec, bool replace_st
 	return l;
 }
 
+int listener_fd(const struct listener *l, size_t number)
+{
+	return number == 0 || number > l->other_count ? l->fd : l->others[number - 1];
+}
+
 void listener_close(struct listener **listener)
 {
 	struct listener *l = *listener;
@@ -237,5 +256,8 @@ void listener_close(struct listener **listener)
 	if (l->fd >= 0 && !l->inherited && l->inode != 0)
 		unix_path_remove(&l->described.local.local, l->inode, l->device, &l->as);
 	fd_close(&l->fd);
+	for (size_t i = 0; i < l->other_count; i++)
+		fd_close(&l->others[i]);
+	free(l->others);
 	free(l);
 }

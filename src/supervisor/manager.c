@@ -6,7 +6,9 @@
 
 #include <config.h>
 #include <dlfcn.h>
+#include <errno.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,16 +22,38 @@
 #endif
 
 static char *notify_socket; /* NULL: nobody wants to hear */
+static long long watchdog_ms;
 
 static const char *const variables[] = {
 	"NOTIFY_SOCKET",  "LISTEN_PID",   "LISTEN_FDS",
 	"LISTEN_FDNAMES", "WATCHDOG_PID", "WATCHDOG_USEC",
 };
 
+/* WATCHDOG_PID names whom it is for; without it, for us. Source: sd_watchdog_enabled(3). */
+static void read_watchdog(void)
+{
+	const char *pid = getenv("WATCHDOG_PID"), *time = getenv("WATCHDOG_USEC");
+	char *end;
+	unsigned long long microseconds;
+
+	if (!time || (pid && strtoll(pid, NULL, 10) != (long long)getpid()))
+		return;
+	errno = 0;
+	microseconds = strtoull(time, &end, 10);
+	if (errno == 0 && end != time && *end == '\0' && microseconds / 1000 <= INT64_MAX)
+		watchdog_ms = (long long)(microseconds / 1000);
+}
+
+long long manager_watchdog_ms(void)
+{
+	return watchdog_ms;
+}
+
 void manager_forget_environment(void)
 {
 	const char *address = getenv(variables[0]);
 
+	read_watchdog();
 	if (address) {
 		free(notify_socket);
 		notify_socket = strdup(address);
@@ -138,6 +162,11 @@ void manager_stopping(void)
 {
 	tell("STOPPING=1");
 }
+
+void manager_alive(void)
+{
+	tell("WATCHDOG=1");
+}
 #else
 size_t manager_sockets(int *fds_r, size_t size)
 {
@@ -156,6 +185,10 @@ void manager_status(const char *status)
 }
 
 void manager_stopping(void)
+{
+}
+
+void manager_alive(void)
 {
 }
 #endif

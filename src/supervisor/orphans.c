@@ -4,12 +4,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "supervisor/checker.h"
 #include "supervisor/supervisor.h"
 
 static bool is_ours(const struct supervisor *s, pid_t pid)
 {
 	if (pid == s->acceptor.child.process.pid || pid == s->warden.child.process.pid)
 		return true;
+	if (s->checker && checker_owns(s->checker, pid))
+		return true;
+	for (size_t i = 0; i < s->relay_count; i++) {
+		if (pid == s->relays[i].child.process.pid)
+			return true;
+	}
 	for (size_t i = 0; i < s->worker_count; i++) {
 		if (pid == s->workers[i].child.process.pid)
 			return true;

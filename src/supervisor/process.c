@@ -177,6 +177,19 @@ static void seal(const struct plan *plan)
 		die(plan, "no_new_privs");
 }
 
+/* The environment is the child's own copy by now. */
+static void write_pid(char *text)
+{
+	char digits[PROCESS_PID_TEXT];
+	size_t count = 0;
+
+	for (unsigned pid = (unsigned)getpid(); pid > 0; pid /= 10)
+		digits[count++] = (char)('0' + pid % 10);
+	for (size_t i = 0; i < count; i++)
+		text[i] = digits[count - 1 - i];
+	text[count] = '\0';
+}
+
 /* Tries each place of PATH as execvp(3) does; the first error that is not "not here" counts. */
 static void exec_program(const struct plan *plan)
 {
@@ -212,6 +225,8 @@ static void __attribute__((noreturn)) become(const struct plan *plan)
 	seal(plan);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (spec->pid_text)
+		write_pid(spec->pid_text);
 	exec_program(plan);
 	_exit(127);
 }

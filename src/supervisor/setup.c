@@ -14,7 +14,9 @@
 #include "base/log.h"
 #include "supervisor/manager.h"
 #include "supervisor/pid_file.h"
+#include "supervisor/role_process.h"
 #include "supervisor/seed.h"
+#include "supervisor/worker_socket.h"
 
 static const char *environment_or_null(const char *name)
 {
@@ -102,26 +104,32 @@ static bool runtime_directory(struct supervisor *s, struct error *e)
 	return make_directory(s->runtime_directory, e);
 }
 
-/* Who the acceptor will be. As an ordinary user: who we are. */
+/* Who acceptor and relays will be. As an ordinary user: who we are. */
 static bool identify(struct supervisor *s, struct error *e)
 {
-	const char *user = s->config->limpet.user;
+	const struct limpet_config *limpet = &s->config->limpet;
+	const char *user = limpet->user;
 
 	if (geteuid() != 0) {
-		if (user[0])
-			log_warning("user = %s has no effect: Limpet was not started as root",
-				    user);
+		if (user[0] || limpet->relay_user[0])
+			log_warning("%s = %s has no effect: Limpet was not started as root",
+				    user[0] ? "user" : "relay_user",
+				    user[0] ? user : limpet->relay_user);
 		return true;
 	}
 	if (!user[0])
 		user = getpwnam("limpet") ? "limpet" : "nobody";
-	return process_identify(user, s->config->limpet.group, &s->identity, e);
+	if (!process_identify(user, limpet->group, &s->identity, e))
+		return false;
+	s->relay_identity = s->identity;
+	return !limpet->relay_user[0] ||
+	       process_identify(limpet->relay_user, "", &s->relay_identity, e);
 }
 
 static bool check_commands(const struct supervisor *s, struct error *e)
 {
 	for (size_t i = 0; i < s->config->pool_count; i++) {
-		if (!worker_check(&s->config->pools[i], e))
+		if (s->config->pools[i].locals > 0 && !worker_check(&s->config->pools[i], e))
 			return false;
 	}
 	return true;
@@ -147,6 +155,16 @@ static void check_backlog(const struct listen_config *config)
 			    config->name, (unsigned long long)config->backlog, somaxconn());
 }
 
+/* Do relays of this listener give clients to the acceptor? */
+static bool gives(const struct config *all, const struct listen_config *config)
+{
+	bool some = !all->pools[config->pool_index].proxied;
+
+	for (size_t i = 0; i < config->sni.count; i++)
+		some = some || !all->pools[config->sni.items[i].pool_index].proxied;
+	return config->relayed && some;
+}
+
 static bool open_one(struct supervisor *s, size_t index, const struct address *address,
 		     struct error *e)
 {
@@ -157,6 +175,8 @@ static bool open_one(struct supervisor *s, size_t index, const struct address *a
 		.v6only = config->v6only,
 		.dual_fallback = !config->v6only,
 		.backlog = (unsigned)config->backlog,
+		.sockets = config->relayed ? s->relay_count : 1,
+		.by_client = config->max_per_client > 0,
 	};
 	int error = 0;
 	struct listener *l =
@@ -169,6 +189,8 @@ static bool open_one(struct supervisor *s, size_t index, const struct address *a
 	l->described.pool = (uint32_t)config->pool_index;
 	l->described.use = LISTENER_ACCEPT;
 	l->described.type = SOCK_STREAM;
+	l->relayed = config->relayed;
+	l->gives = gives(s->config, config);
 	TAILQ_INSERT_TAIL(&s->listeners, l, link);
 	return true;
 }
@@ -207,21 +229,47 @@ static bool share_config(struct supervisor *s, struct error *e)
 	return true;
 }
 
-static bool make_counters(struct supervisor *s, struct error *e)
+static bool make_roles(struct supervisor *s, struct error *e)
 {
-	s->counter_fd = counter_create();
-	if (s->counter_fd < 0 || !(s->counters = counter_view(s->counter_fd)))
-		return error_set(e, "counter page: %s", strerror(errno));
+	const size_t wanted = s->config->needs_relays ? s->config->limpet.relays : 0;
+
+	if (!role_process_prepare(&s->warden, &warden_description, 0, e) ||
+	    !role_process_prepare(&s->acceptor, &acceptor_description, 0, e))
+		return false;
+	s->relays = calloc(wanted + 1, sizeof *s->relays);
+	if (!s->relays)
+		return error_set(e, "no memory for %zu relays", wanted);
+	for (; s->relay_count < wanted; s->relay_count++) {
+		if (!role_process_prepare(&s->relays[s->relay_count], &relay_description,
+					  s->relay_count, e))
+			return false;
+	}
 	return true;
 }
 
 static bool make_workers(struct supervisor *s, struct error *e)
 {
 	for (size_t i = 0; i < s->config->pool_count; i++)
-		s->worker_count += s->config->pools[i].instances;
-	s->workers = calloc(s->worker_count, sizeof *s->workers);
+		s->worker_count += s->config->pools[i].locals;
+	s->workers = calloc(s->worker_count + 1, sizeof *s->workers);
 	if (!s->workers)
 		return error_set(e, "no memory for %zu workers", s->worker_count);
+	return true;
+}
+
+/* Sockets that workers inherit are opened now: what is in the way is said before anything runs. */
+static bool begin_workers(struct supervisor *s, struct error *e)
+{
+	for (size_t i = 0, n = 0; i < s->config->pool_count; i++) {
+		const struct pool_config *pool = &s->config->pools[i];
+
+		for (size_t slot = 0; slot < pool->locals; slot++, n++) {
+			worker_begin(&s->workers[n], s, pool, slot);
+			if (!worker_socket_open(&s->workers[n], s->runtime_directory,
+						&s->relay_identity, e))
+				return false;
+		}
+	}
 	return true;
 }
 
@@ -247,12 +295,10 @@ bool setup_all(struct supervisor *s, struct error *e)
 	/* The log file last of what can fail for the person at the terminal: until then errors go
 	 * to his screen. */
 	good = check_commands(s, e) && pid_file_take(s->config->limpet.pid_file, e) &&
-	       identify(s, e) && load_seed(s, e) && runtime_directory(s, e) &&
-	       open_listeners(s, e) && share_config(s, e) && make_counters(s, e) &&
-	       open_logs(s, e) && make_workers(s, e);
+	       identify(s, e) && load_seed(s, e) && runtime_directory(s, e) && make_roles(s, e) &&
+	       open_listeners(s, e) && share_config(s, e) && make_workers(s, e) &&
+	       begin_workers(s, e) && open_logs(s, e);
 
-	if (!good)
-		s->worker_count = 0;
 	manager_forget_environment();
 	return good;
 }
@@ -277,6 +323,17 @@ void setup_undo(struct supervisor *s)
 		rmdir(s->runtime_directory);
 }
 
+static const char *scheme_of(const struct supervisor *s, const struct listener *l)
+{
+	const struct listen_config *config = l->described.listen < s->config->listen_count
+						     ? &s->config->listens[l->described.listen]
+						     : NULL;
+
+	if (l->described.local.any.sa_family == AF_UNIX)
+		return "";
+	return config && (config->tls[0] || config->tls_passthrough) ? "https://" : "http://";
+}
+
 void setup_describe_listeners(const struct supervisor *s, char *out, size_t size)
 {
 	const struct listener *l;
@@ -284,13 +341,12 @@ void setup_describe_listeners(const struct supervisor *s, char *out, size_t size
 
 	snprintf(out, size, "nothing");
 	TAILQ_FOREACH (l, &s->listeners, link) {
-		bool is_path = l->described.local.any.sa_family == AF_UNIX;
 		int n;
 
 		if (l->described.use != LISTENER_ACCEPT || used >= size)
 			continue;
-		n = snprintf(out + used, size - used, "%s%s%s", used ? ", " : "",
-			     is_path ? "" : "http://", l->name);
+		n = snprintf(out + used, size - used, "%s%s%s", used ? ", " : "", scheme_of(s, l),
+			     l->name);
 		used += n > 0 ? (size_t)n : 0;
 	}
 }

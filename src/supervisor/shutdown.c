@@ -12,6 +12,7 @@
 #include "supervisor/orphans.h"
 #include "supervisor/role_process.h"
 #include "supervisor/setup.h"
+#include "supervisor/tls_files.h"
 
 /* After SIGINT nobody wants to wait long for workers that ignore their stop signal. */
 #define INTERRUPT_STOP_MS 3000
@@ -21,6 +22,41 @@
  * this. */
 #define ACCEPTOR_DRAIN_MS 10000
 
+static void stop_slot(struct supervisor *s, struct worker *w, enum slot_event event)
+{
+	event_del(w->stagger);
+	w->child.slot.drain_ms = s->drain_ms;
+	w->child.slot.stop_ms = s->stop_ms;
+	child_handle(&w->child, event);
+}
+
+/* Those that relays connect to, or those that get sockets handed over. */
+static void to_workers(struct supervisor *s, bool proxied, enum slot_event event)
+{
+	for (size_t i = 0; i < s->worker_count; i++) {
+		if (s->workers[i].pool->proxied == proxied)
+			stop_slot(s, &s->workers[i], event);
+	}
+}
+
+/* The relays hold no clients, or have held them for too long: nobody needs the workers behind them.
+ */
+static void finish_relays(struct supervisor *s)
+{
+	event_del(s->deadline);
+	s->relays_are_done = true;
+	to_workers(s, true, SLOT_STOP);
+}
+
+static bool relays_are_drained(const struct supervisor *s)
+{
+	for (size_t i = 0; i < s->relay_count; i++) {
+		if (!s->relays[i].drained && !role_process_is_gone(&s->relays[i]))
+			return false;
+	}
+	return true;
+}
+
 static void on_deadline(evutil_socket_t fd, short what, void *arg)
 {
 	struct supervisor *s = arg;
@@ -29,18 +65,10 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 	if (s->state == DRAINING) {
 		log_warning("the acceptor still holds clients that no worker takes: going on");
 		supervisor_move(s, STOPPING);
-	}
-}
-
-static void to_workers(struct supervisor *s, enum slot_event event)
-{
-	for (size_t i = 0; i < s->worker_count; i++) {
-		struct worker *w = &s->workers[i];
-
-		event_del(w->stagger);
-		w->child.slot.drain_ms = s->drain_ms;
-		w->child.slot.stop_ms = s->stop_ms;
-		child_handle(&w->child, event);
+	} else if (s->state == STOPPING && !s->relays_are_done) {
+		log_notice("the relays still have connections: they are ended");
+		finish_relays(s);
+		shutdown_review(s);
 	}
 }
 
@@ -54,38 +82,67 @@ static bool workers_are_gone(const struct supervisor *s)
 	return true;
 }
 
-static bool is_gone(const struct role_process *role)
+static bool roles_are_gone(const struct supervisor *s)
 {
-	return !slot_is_running(&role->child.slot);
+	for (size_t i = 0; i < s->relay_count; i++) {
+		if (!role_process_is_gone(&s->relays[i]))
+			return false;
+	}
+	return role_process_is_gone(&s->acceptor) && role_process_is_gone(&s->warden);
+}
+
+/* The acceptor and the relays empty their copies of the listening sockets and close them; with ours
+ * open the kernel would go on taking clients whom nobody serves. */
+static void drain(struct supervisor *s)
+{
+	const struct message message = { .type = MESSAGE_DRAIN };
+	bool is_short = s->drain_ms != SLOT_NO_TIMER && s->drain_ms < ACCEPTOR_DRAIN_MS;
+	struct timeval limit = clock_timeval(is_short ? s->drain_ms : ACCEPTOR_DRAIN_MS);
+
+	s->drain_end_ms =
+		s->drain_ms == SLOT_NO_TIMER ? SLOT_NO_TIMER : clock_now_ms() + s->drain_ms;
+	manager_stopping();
+	supervisor_tell_acceptor(s, &message, -1);
+	for (size_t i = 0; i < s->relay_count; i++)
+		role_process_tell(&s->relays[i], &message, -1);
+	setup_close_listeners(s);
+	event_add(s->deadline, &limit);
+}
+
+static void stop_workers(struct supervisor *s)
+{
+	int64_t left = s->drain_end_ms - clock_now_ms();
+	struct timeval limit = clock_timeval(left > 0 ? left : 0);
+
+	event_del(s->deadline);
+	if (s->drain_end_ms != SLOT_NO_TIMER)
+		event_add(s->deadline, &limit);
+	to_workers(s, false, SLOT_DRAIN);
+}
+
+static void stop_roles(struct supervisor *s)
+{
+	event_del(s->deadline);
+	role_process_stop(&s->acceptor);
+	for (size_t i = 0; i < s->relay_count; i++)
+		role_process_stop(&s->relays[i]);
+	role_process_stop(&s->warden);
 }
 
 void shutdown_enter(struct supervisor *s)
 {
-	struct message drain = { .type = MESSAGE_DRAIN };
-	struct timeval limit =
-		clock_timeval(s->drain_ms != SLOT_NO_TIMER && s->drain_ms < ACCEPTOR_DRAIN_MS
-				      ? s->drain_ms
-				      : ACCEPTOR_DRAIN_MS);
-
 	switch (s->state) {
 	case STARTING:
 	case RUNNING:
 		return;
 	case DRAINING:
-		manager_stopping();
-		supervisor_tell_acceptor(s, &drain, -1);
-		/* The acceptor empties its copies and closes them; with ours open the kernel would
-		 * go on taking clients whom nobody serves. */
-		setup_close_listeners(s);
-		event_add(s->deadline, &limit);
+		drain(s);
 		return;
 	case STOPPING:
-		event_del(s->deadline);
-		to_workers(s, SLOT_DRAIN);
+		stop_workers(s);
 		break;
 	case ENDING:
-		role_process_stop(&s->acceptor);
-		role_process_stop(&s->warden);
+		stop_roles(s);
 		break;
 	}
 	shutdown_review(s);
@@ -93,20 +150,34 @@ void shutdown_enter(struct supervisor *s)
 
 void shutdown_review(struct supervisor *s)
 {
-	if (s->state == STOPPING && workers_are_gone(s))
+	if (s->state == DRAINING && s->acceptor.drained) {
+		supervisor_move(s, STOPPING);
+		return;
+	}
+	if (s->state == STOPPING && !s->relays_are_done && relays_are_drained(s))
+		finish_relays(s);
+	if (s->state == STOPPING && s->relays_are_done && workers_are_gone(s))
 		supervisor_move(s, ENDING);
-	else if (s->state == ENDING && is_gone(&s->acceptor) && is_gone(&s->warden))
+	else if (s->state == ENDING && roles_are_gone(s))
 		event_base_loopbreak(s->base);
 }
 
 static void stop_now(struct supervisor *s)
 {
+	const bool relays_held = !s->relays_are_done;
+
 	log_notice("told again: stopping now");
 	s->stop_ms = NOW_STOP_MS;
 	if (s->state == DRAINING)
 		supervisor_move(s, STOPPING);
-	if (s->state == STOPPING)
-		to_workers(s, SLOT_STOP);
+	if (s->state != STOPPING)
+		return;
+	to_workers(s, false, SLOT_STOP);
+	if (!relays_held) /* asked to stop before: no more waiting */
+		to_workers(s, true, SLOT_STOP);
+	else if (!s->relays_are_done)
+		finish_relays(s);
+	shutdown_review(s);
 }
 
 static void begin_stop(struct supervisor *s, const char *why, int64_t drain_ms, int64_t stop_ms)
@@ -124,6 +195,25 @@ static void begin_stop(struct supervisor *s, const char *why, int64_t drain_ms, 
 			   (double)drain_ms / 1000.0);
 	s->told_to_stop = true;
 	supervisor_move(s, DRAINING);
+}
+
+void shutdown_fail(struct supervisor *s, const char *why)
+{
+	if (s->state >= DRAINING)
+		return;
+	log_error("cannot start: %s", why);
+	s->exit_code = 1;
+	s->drain_ms = s->stop_ms = NOW_STOP_MS;
+	supervisor_move(s, DRAINING);
+}
+
+static void reload(struct supervisor *s)
+{
+	if (tls_files_reload(s->tls_files))
+		log_notice("SIGHUP: certificates are read again; this version cannot reload the "
+			   "rest of its configuration");
+	else
+		log_notice("SIGHUP: this version cannot reload its configuration: ignored");
 }
 
 static void reopen_logs(void)
@@ -156,7 +246,7 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
 		reopen_logs();
 		break;
 	case SIGHUP:
-		log_notice("SIGHUP: this version cannot reload its configuration: ignored");
+		reload(s);
 		break;
 	case SIGCHLD:
 		orphans_reap(s);

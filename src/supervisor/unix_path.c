@@ -183,6 +183,19 @@ bool unix_path_bind(int socket, int type, const struct sockaddr_un *address, uns
 	return done;
 }
 
+bool unix_path_sweep(const struct sockaddr_un *address, const struct process_identity *as)
+{
+	struct borrowed before;
+	struct stat st;
+	bool removed = false;
+
+	if (borrow(&before, as))
+		removed = lstat(address->sun_path, &st) == 0 && S_ISSOCK(st.st_mode) &&
+			  is_stale(SOCK_STREAM, address) && unlink(address->sun_path) == 0;
+	give_back(&before);
+	return removed;
+}
+
 void unix_path_remove(const struct sockaddr_un *address, ino_t inode, dev_t device,
 		      const struct process_identity *as)
 {

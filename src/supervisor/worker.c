@@ -14,7 +14,10 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "supervisor/node_inspector.h"
+#include "supervisor/role_process.h"
+#include "supervisor/servers.h"
 #include "supervisor/supervisor.h"
+#include "supervisor/worker_socket.h"
 
 static struct worker *worker_of(struct child *child)
 {
@@ -36,9 +39,8 @@ static void identify(const struct pool_config *pool, struct process_identity *id
 			  e.text); /* it was there when the configuration was read */
 }
 
-static bool prepare(struct child *child, struct process_spec *spec, struct error *e)
+static bool make_link(struct worker *w, struct process_spec *spec, struct error *e)
 {
-	struct worker *w = worker_of(child);
 	int type = w->pool->delivery == DELIVERY_NODE ? SOCK_STREAM : SOCK_SEQPACKET;
 	int pair[2];
 
@@ -46,6 +48,29 @@ static bool prepare(struct child *child, struct process_spec *spec, struct error
 		return error_set(e, "socketpair: %s", strerror(errno));
 	w->link = pair[0];
 	w->far_link = pair[1];
+	spec->fds[0] = w->far_link;
+	spec->fd_count = 1;
+	return true;
+}
+
+/* What it gets its clients by: a link, a socket to listen on, or nothing but an address. */
+static bool prepare_delivery(struct worker *w, struct process_spec *spec, struct error *e)
+{
+	if (!w->pool->proxied)
+		return make_link(w, spec, e);
+	worker_socket_sweep(w, &spec->identity);
+	if (w->own) {
+		spec->fds[0] = w->own->fd;
+		spec->fd_count = 1;
+		spec->pid_text = (char *)(uintptr_t)environment_get(&w->environment, "LISTEN_PID");
+	}
+	return true;
+}
+
+static bool prepare(struct child *child, struct process_spec *spec, struct error *e)
+{
+	struct worker *w = worker_of(child);
+
 	w->argv = config_argv(w->pool, w->index);
 	if (w->pool->delivery == DELIVERY_NODE)
 		node_inspector_spread(&w->argv, w->index);
@@ -55,14 +80,12 @@ static bool prepare(struct child *child, struct process_spec *spec, struct error
 	spec->argv = w->argv;
 	spec->envp = w->environment.items;
 	spec->directory = w->directory;
-	spec->fds[0] = w->far_link;
-	spec->fd_count = 1;
 	spec->umask = w->pool->umask;
 	spec->nice = (int)w->pool->nice;
 	spec->rlimit_nofile = w->pool->rlimit_nofile;
 	spec->rlimit_core = w->pool->rlimit_core;
 	identify(w->pool, &spec->identity);
-	return true;
+	return prepare_delivery(w, spec, e);
 }
 
 static struct message slot_message(const struct worker *w, enum message_type type)
@@ -78,7 +101,7 @@ static struct message slot_message(const struct worker *w, enum message_type typ
 	return message;
 }
 
-static void tell_state(struct worker *w)
+static struct message state_message(const struct worker *w)
 {
 	struct message message = { .type = MESSAGE_SLOT_STATE };
 
@@ -89,15 +112,68 @@ static void tell_state(struct worker *w)
 		.route = w->route,
 		.drain = w->draining,
 	};
-	supervisor_tell_acceptor(supervisor_of(w), &message, -1);
+	return message;
 }
 
-void worker_introduce(struct worker *w)
+/* Whoever brings clients to the slot hears of it, and nobody else. */
+static bool concerns(const struct worker *w, const struct role_process *role)
+{
+	return (role->description == &relay_description) == w->pool->proxied;
+}
+
+static void tell(struct worker *w, const struct message *message, int fd)
+{
+	struct supervisor *s = supervisor_of(w);
+
+	if (!w->pool->proxied)
+		supervisor_tell_acceptor(s, message, fd);
+	for (size_t i = 0; w->pool->proxied && i < s->relay_count; i++)
+		role_process_tell(&s->relays[i], message, fd);
+}
+
+static void tell_state(struct worker *w)
+{
+	struct message message = state_message(w);
+
+	tell(w, &message, -1);
+}
+
+static struct message address_message(const struct worker *w)
+{
+	struct message message = { .type = MESSAGE_SERVER };
+
+	message.SERVER = (struct message_server){
+		.pool = (uint32_t)w->pool->index,
+		.slot = (uint32_t)w->index,
+		.state = SERVER_PRESENT,
+		.address = w->address,
+	};
+	return message;
+}
+
+void worker_introduce(struct worker *w, struct role_process *role)
+{
+	struct message message;
+
+	if (!concerns(w, role))
+		return;
+	if (w->pool->proxied) {
+		message = address_message(w);
+		role_process_tell(role, &message, -1);
+	} else if (w->link >= 0) {
+		message = slot_message(w, MESSAGE_SLOT_BEGIN);
+		role_process_tell(role, &message, w->link);
+	}
+	message = state_message(w);
+	role_process_tell(role, &message, -1);
+}
+
+static void tell_begin(struct worker *w)
 {
 	struct message message = slot_message(w, MESSAGE_SLOT_BEGIN);
 
 	if (w->link >= 0)
-		supervisor_tell_acceptor(supervisor_of(w), &message, w->link);
+		tell(w, &message, w->link);
 	tell_state(w);
 }
 
@@ -143,6 +219,13 @@ static void arm_watchdog(struct worker *w)
 		event_add(w->watchdog, &wait);
 }
 
+/* A socket that takes clients before the worker does makes waiting needless. */
+static bool is_ready_by_starting(const struct pool_config *pool)
+{
+	return pool->ready == READY_STARTED ||
+	       (pool->delivery == DELIVERY_LISTEN && pool->ready != READY_NOTIFY);
+}
+
 static void started(struct child *child, struct process_spec *spec, bool running)
 {
 	struct worker *w = worker_of(child);
@@ -158,10 +241,10 @@ static void started(struct child *child, struct process_spec *spec, bool running
 		fd_close(&w->link);
 		return;
 	}
-	worker_introduce(w);
+	tell_begin(w);
 	worker_ward(w);
 	/* Heard in the next turn of the loop: the slot is not STARTING before this one ends. */
-	if (w->pool->ready == READY_STARTED)
+	if (is_ready_by_starting(w->pool))
 		event_active(w->stagger, EV_TIMEOUT, 0);
 }
 
@@ -183,25 +266,35 @@ static void send_signal(struct child *child, int signal, bool group)
 	process_signal(&child->process, signal, group);
 }
 
-static void ended(struct child *child)
+/* The acceptor decides by this what it does with the clients of the slot; the slot's next word may
+ * differ. Relays see their connections end, and hear that next word. */
+static void tell_end(struct worker *w)
 {
-	struct worker *w = worker_of(child);
 	struct message message = { .type = MESSAGE_SLOT_END };
-	uint64_t generation = child->slot.generation;
 
-	/* The acceptor decides by this what it does with the clients of the slot; the slot's next
-	 * word may differ. */
 	message.SLOT_END = (struct message_slot_end){
 		.pool = (uint32_t)w->pool->index,
 		.slot = (uint32_t)w->index,
-		.generation = generation,
-		.route = child->slot.wanted && w->route != ROUTE_CLOSED ? ROUTE_WAIT : ROUTE_CLOSED,
+		.generation = w->child.slot.generation,
+		.route = w->child.slot.wanted && w->route != ROUTE_CLOSED ? ROUTE_WAIT
+									  : ROUTE_CLOSED,
 	};
+	supervisor_tell_acceptor(supervisor_of(w), &message, -1);
+}
+
+static void ended(struct child *child)
+{
+	struct worker *w = worker_of(child);
+	struct supervisor *s = supervisor_of(w);
+	const uint32_t pool = (uint32_t)w->pool->index, slot = (uint32_t)w->index;
+
 	w->draining = false;
 	event_del(w->watchdog);
-	supervisor_tell_acceptor(supervisor_of(w), &message, -1);
-	keep_forget_generation(&supervisor_of(w)->keep, message.SLOT_END.pool,
-			       message.SLOT_END.slot, generation);
+	if (w->pool->proxied)
+		servers_absolve(s->servers, pool, slot);
+	else
+		tell_end(w);
+	keep_forget_generation(&s->keep, pool, slot, child->slot.generation);
 	fd_close(&w->link);
 }
 
@@ -235,7 +328,7 @@ static void on_stagger(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	if (w->child.slot.generation == 0)
 		child_handle(&w->child, SLOT_START);
-	else if (w->pool->ready == READY_STARTED && w->child.slot.state == SLOT_STARTING)
+	else if (is_ready_by_starting(w->pool) && w->child.slot.state == SLOT_STARTING)
 		child_handle(&w->child, SLOT_IS_READY);
 }
 
@@ -279,6 +372,9 @@ void worker_start(struct worker *w, int64_t delay_ms)
 
 void worker_free(struct worker *w)
 {
+	if (!w->pool) /* never begun */
+		return;
+	worker_socket_close(w);
 	child_free(&w->child);
 	if (w->watchdog)
 		event_free(w->watchdog);

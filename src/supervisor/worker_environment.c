@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "supervisor/node_preload.h"
 #include "supervisor/worker.h"
 
 /* What `clear_environment` leaves. */
@@ -25,12 +26,34 @@ static const char *const private_names[] = { "NOTIFY_SOCKET",
 					     "NODE_UNIQUE_ID",
 					     "NODE_CHANNEL_SERIALIZATION_MODE",
 					     "LIMPET_LINK_FD",
+					     "LIMPET_SOCKET",
 					     "INVOCATION_ID",
 					     "JOURNAL_STREAM",
 					     NULL };
 
+/* As systemd tells of sockets; the child writes its pid over the noughts. Source: sd_listen_fds(3).
+ */
+static void set_listen(struct environment *e)
+{
+	environment_set(e, "LISTEN_FDS", "1");
+	environment_set(e, "LISTEN_FDNAMES", "limpet");
+	environment_set(e, "LISTEN_PID", "00000000000");
+}
+
+static void set_proxied(struct environment *e, const struct worker *w)
+{
+	if (w->address.any.sa_family == AF_UNIX)
+		environment_set(e, "LIMPET_SOCKET", w->address.local.sun_path);
+	if (w->pool->delivery == DELIVERY_LISTEN)
+		set_listen(e);
+}
+
 static void set_delivery(struct environment *e, const struct worker *w)
 {
+	if (w->pool->proxied) {
+		set_proxied(e, w);
+		return;
+	}
 	if (w->pool->delivery != DELIVERY_NODE) {
 		environment_set(e, "LIMPET_LINK_FD", "3");
 		return;
@@ -53,17 +76,40 @@ static void set_identity(struct environment *e, const struct pool_config *pool)
 	environment_set(e, "HOME", who.home);
 }
 
-void worker_environment(struct environment *e, const struct worker *w, const char *notify_path,
-			char *const *ours)
+static void begin(struct environment *e, const struct pool_config *pool, size_t slot,
+		  char *const *ours)
 {
-	const struct pool_config *pool = w->pool;
-
 	environment_inherit(e, ours, pool->clear_environment ? kept_names : NULL);
 	for (const char *const *name = private_names; *name; name++)
 		environment_remove(e, *name);
 	set_identity(e, pool);
 	environment_set(e, "LIMPET_POOL", pool->name);
-	environment_setf(e, "LIMPET_SLOT", "%zu", w->index);
+	environment_setf(e, "LIMPET_SLOT", "%zu", slot);
+}
+
+static void add_users(struct environment *e, const struct pool_config *pool, size_t slot)
+{
+	for (size_t i = 0; i < pool->environment.count; i++) {
+		char *item = config_expand(pool, pool->environment.items[i], slot);
+
+		environment_put(e, item);
+		free(item);
+	}
+}
+
+void pool_environment(struct environment *e, const struct pool_config *pool, size_t slot,
+		      char *const *ours)
+{
+	begin(e, pool, slot, ours);
+	add_users(e, pool, slot);
+}
+
+void worker_environment(struct environment *e, const struct worker *w, const char *notify_path,
+			char *const *ours)
+{
+	const struct pool_config *pool = w->pool;
+
+	begin(e, pool, w->index, ours);
 	environment_setf(e, "LIMPET_GENERATION", "%llu",
 			 (unsigned long long)w->child.slot.generation);
 	environment_setf(e, "NODE_APP_INSTANCE", "%zu", w->index);
@@ -73,13 +119,9 @@ void worker_environment(struct environment *e, const struct worker *w, const cha
 				 (long long)pool->watchdog_timeout * 1000);
 	if (pool->port > 0)
 		environment_setf(e, "PORT", "%" PRIu64, pool->port + w->index);
-	for (size_t i = 0; i < pool->environment.count; i++) {
-		char *item = config_expand(pool, pool->environment.items[i], w->index);
-
-		environment_put(e, item);
-		free(item);
-	}
+	add_users(e, pool, w->index);
 	set_delivery(e, w);
+	node_preload_environment(e, w);
 }
 
 /* With errno. A directory has x bits too. */

@@ -16,7 +16,7 @@
 #include "wire/message_row.h"
 
 /* A hanging peer must not cost memory without end. */
-#define CHANNEL_QUEUE_MAX 4096
+#define CHANNEL_QUEUE_MAX 16384
 /* One peer must not keep the loop for itself. */
 #define CHANNEL_BURST    64
 #define CHANNEL_RETRY_MS 20

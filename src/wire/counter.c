@@ -116,6 +116,17 @@ void counter_end(enum end_reason reason)
 	counter_add((enum counter)(COUNTER_ENDED_FIRST + (int)reason), 1);
 }
 
+const struct counter_page *counter_mine(void)
+{
+	return page;
+}
+
+void counter_sum(struct counter_page *sum, const struct counter_page *added)
+{
+	for (size_t i = 0; i < COUNTER_COUNT; i++)
+		sum->values[i] += __atomic_load_n(&added->values[i], __ATOMIC_RELAXED);
+}
+
 void counter_print(const struct counter_page *shown, char *out, size_t size)
 {
 	size_t used = 0;

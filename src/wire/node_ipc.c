@@ -1,73 +1,19 @@
 /* Why: see the header. A line is parsed into jansson's tree, the few fields that matter are copied
- * out, and the tree is gone with the arena. What we write is fixed text around numbers, checked
- * keys and texts quoted by jansson. SPDX-License-Identifier: ISC */
+ * out, and the tree is gone with the arena. SPDX-License-Identifier: ISC */
 #include "wire/node_ipc.h"
 
 #include <ctype.h>
 #include <jansson.h>
 #include <math.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "wire/json_arena.h"
 
-/* An acknowledgement needs about 1 KiB, a query 4 KiB; longer lines (user messages) spill over into
- * malloc. */
-#define ARENA_SIZE (64u << 10)
-#define ALIGNMENT  16u
 /* JavaScript's numbers are exact up to here. */
 #define EXACT_MAX    9007199254740992.0
 #define EXACT_DIGITS 16
-
-static struct {
-	_Alignas(ALIGNMENT) char bytes[ARENA_SIZE];
-	size_t used;
-	bool open; /* while a line is being parsed; everybody else's jansson values live in malloc
-		    */
-} arena;
-
-static void *arena_take(size_t size)
-{
-	size_t rounded = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
-	void *bytes;
-
-	if (arena.open && rounded >= size && rounded <= sizeof arena.bytes - arena.used) {
-		bytes = arena.bytes + arena.used;
-		arena.used += rounded;
-		return bytes;
-	}
-	bytes = malloc(size);
-	if (!bytes)
-		fatal("out of memory");
-	return bytes;
-}
-
-static void arena_give(void *bytes)
-{
-	const char *at = bytes;
-
-	if (at < arena.bytes || at >= arena.bytes + sizeof arena.bytes)
-		free(bytes);
-}
-
-static void arena_open(void)
-{
-	static bool is_installed;
-
-	if (!is_installed)
-		json_set_alloc_funcs(arena_take, arena_give);
-	is_installed = true;
-	arena.used = 0;
-	arena.open = true;
-}
-
-/* Everything of jansson in between must be gone by now. */
-static void arena_close(void)
-{
-	arena.open = false;
-}
 
 static const char *text_of(const json_t *object, const char *name)
 {
@@ -159,10 +105,8 @@ static char *data_of(const json_t *object)
 	text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
 	if (!text)
 		return NULL;
-	arena.open = false;
 	copy = strdup(text);
-	arena.open = true;
-	arena_give(text);
+	json_arena_give(text);
 	if (!copy)
 		fatal("out of memory");
 	return copy;
@@ -247,8 +191,6 @@ static enum node_act take_message(const json_t *value, struct node_message *m)
 	return NODE_INTERNAL_OTHER;
 }
 
-/* All of JavaScript's numbers are doubles, and 1e20 is written as a long integer: so integers are
- * read as reals. */
 /* Steps over exactly this text. */
 static bool pass_text(const char **at, const char *end, const char *text)
 {
@@ -294,6 +236,8 @@ static bool take_usual(const char *at, const char *end, struct node_message *m)
 	return true;
 }
 
+/* All of JavaScript's numbers are doubles, and 1e20 is written as a long integer: so integers are
+ * read as reals. */
 void node_ipc_parse(const char *line, size_t length, struct node_message *message_r)
 {
 	json_t *value;
@@ -302,14 +246,14 @@ void node_ipc_parse(const char *line, size_t length, struct node_message *messag
 	if (take_usual(line, line + length, message_r))
 		return;
 	message_r->act = NODE_BAD;
-	arena_open();
+	json_arena_open();
 	value = json_loadb(line, length, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL,
 			   NULL);
 	if (value) {
 		message_r->act = take_message(value, message_r);
 		json_decref(value);
 	}
-	arena_close();
+	json_arena_close();
 	if (message_r->act == NODE_BAD)
 		node_message_clear(message_r);
 }
@@ -318,120 +262,4 @@ void node_message_clear(struct node_message *message)
 {
 	free(message->data);
 	message->data = NULL;
-}
-
-static bool is_our_key(const char *key)
-{
-	size_t length = strlen(key);
-
-	for (size_t i = 0; i < length; i++) {
-		if (!isalnum((unsigned char)key[i]))
-			return false;
-	}
-	return length > 0;
-}
-
-/* The length of what snprintf wrote whole, else 0. */
-static size_t __attribute__((format(printf, 3, 4)))
-write_line(char *out, size_t size, const char *format, ...)
-{
-	va_list ap;
-	int length;
-
-	va_start(ap, format);
-	length = vsnprintf(out, size, format, ap);
-	va_end(ap);
-	return length > 0 && (size_t)length < size ? (size_t)length : 0;
-}
-
-size_t node_ipc_newconn(char *out, size_t size, const char *key, uint64_t seq)
-{
-	if (!is_our_key(key))
-		return 0;
-	return write_line(out, size,
-			  "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"cmd\":"
-			  "\"NODE_CLUSTER\","
-			  "\"act\":\"newconn\",\"key\":\"%s\",\"seq\":%llu}}\n",
-			  key, (unsigned long long)seq);
-}
-
-/* "text" as a JSON string with its quotes; false: it does not fit, or is not UTF-8. */
-static bool quote(char *out, size_t size, const char *text)
-{
-	json_t *value;
-	size_t length = 0;
-
-	arena_open();
-	value = json_string(text);
-	if (value)
-		length = json_dumpb(value, out, size - 1, JSON_ENCODE_ANY);
-	json_decref(value);
-	arena_close();
-	if (length == 0 || length >= size)
-		return false;
-	out[length] = '\0';
-	return true;
-}
-
-/* ,"sockname":{...} or nothing. */
-static bool write_sockname(char *out, size_t size, const char *address, const char *family,
-			   unsigned port)
-{
-	char quoted_address[512], quoted_family[64];
-
-	out[0] = '\0';
-	if (!address)
-		return true;
-	return quote(quoted_address, sizeof quoted_address, address) &&
-	       quote(quoted_family, sizeof quoted_family, family) &&
-	       write_line(out, size, ",\"sockname\":{\"address\":%s,\"family\":%s,\"port\":%u}",
-			  quoted_address, quoted_family, port) > 0;
-}
-
-size_t node_ipc_reply(char *out, size_t size, const char *key, uint64_t ack, uint64_t seq,
-		      int error, const char *data, const char *address, const char *family,
-		      unsigned port)
-{
-	char sockname[768], number[16] = "null";
-
-	if (!is_our_key(key) || !write_sockname(sockname, sizeof sockname, address, family, port))
-		return 0;
-	if (error != 0)
-		snprintf(number, sizeof number, "%d", error);
-	return write_line(out, size,
-			  "{\"cmd\":\"NODE_CLUSTER\",\"errno\":%s,\"key\":\"%s\",\"ack\":%llu,"
-			  "\"data\":%s%s,\"seq\":%llu}\n",
-			  number, key, (unsigned long long)ack, data ? data : "null", sockname,
-			  (unsigned long long)seq);
-}
-
-size_t node_ipc_shared_reply(char *out, size_t size, const char *key, uint64_t ack, uint64_t seq,
-			     bool datagram, const char *data)
-{
-	if (!is_our_key(key))
-		return 0;
-	return write_line(out, size,
-			  "{\"cmd\":\"NODE_HANDLE\",\"type\":\"%s.Native\",\"msg\":{\"cmd\":\"NODE_"
-			  "CLUSTER\",\"errno\":0,"
-			  "\"key\":\"%s\",\"ack\":%llu,\"data\":%s,\"seq\":%llu}}\n",
-			  datagram ? "dgram" : "net", key, (unsigned long long)ack,
-			  data ? data : "null", (unsigned long long)seq);
-}
-
-size_t node_ipc_plain_ack(char *out, size_t size, uint64_t ack, uint64_t seq)
-{
-	return write_line(out, size, "{\"cmd\":\"NODE_CLUSTER\",\"ack\":%llu,\"seq\":%llu}\n",
-			  (unsigned long long)ack, (unsigned long long)seq);
-}
-
-size_t node_ipc_disconnect(char *out, size_t size, uint64_t seq)
-{
-	return write_line(out, size,
-			  "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"disconnect\",\"seq\":%llu}\n",
-			  (unsigned long long)seq);
-}
-
-size_t node_ipc_handle_ack(char *out, size_t size)
-{
-	return write_line(out, size, "{\"cmd\":\"NODE_HANDLE_ACK\"}\n");
 }

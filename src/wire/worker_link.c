@@ -12,15 +12,26 @@ enum {
 	REASON_REFUSED = 2
 };
 
+static size_t checked(size_t length)
+{
+	if (length == 0)
+		fatal("a client's record does not fit %d bytes", WORKER_LINK_RECORD);
+	return length;
+}
+
 size_t worker_link_write(char out[WORKER_LINK_RECORD], uint64_t id, const struct peer *from,
 			 const struct peer *to)
 {
 	struct proxy_tlv unique = { PROXY_TLV_UNIQUE_ID, sizeof id, &id };
-	size_t length = proxy_header_write(out, WORKER_LINK_RECORD, from, to, &unique, 1);
 
-	if (length == 0)
-		fatal("a client's record does not fit %d bytes", WORKER_LINK_RECORD);
-	return length;
+	return checked(proxy_header_write(out, WORKER_LINK_RECORD, from, to, &unique, 1));
+}
+
+size_t worker_link_write_passport(char out[WORKER_LINK_RECORD], uint64_t id,
+				  const struct passport *passport)
+{
+	return checked(proxy_header_write_passport(out, WORKER_LINK_RECORD, passport, &id,
+						   sizeof id, false));
 }
 
 enum worker_word worker_link_parse(const void *record, size_t length, uint64_t *id_r)

@@ -73,12 +73,33 @@ static void test_a_gathered_link_closes(void **state)
 	field_over();
 }
 
+/* Worry: a single client's answer, which no other will follow, waits for a round. */
+static void test_a_single_client_is_heard_at_once(void **state)
+{
+	struct limpet_client client;
+	int own;
+
+	(void)state;
+	field_begin(1, "");
+	field_open(0);
+	own = field_client(1, 1);
+	assert_false(is_gathered(0));
+	assert_int_equal(field_receive(0, &client), 1);
+	assert_int_equal(limpet_worker_accept(field.far[0], client.id), 0);
+	fd_close(&client.fd);
+	event_base_loop(field.base, EVLOOP_NONBLOCK);
+	assert_int_equal(field_counted(COUNTER_ENDED_HANDED_OVER), 1);
+	fd_close(&own);
+	field_over();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_quick_clients_are_answered_together),
 		cmocka_unit_test(test_a_quiet_link_is_heard_again),
 		cmocka_unit_test(test_a_gathered_link_closes),
+		cmocka_unit_test(test_a_single_client_is_heard_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -173,6 +173,44 @@ static void test_link_closed(void **state)
 	field_over();
 }
 
+/* Worry: a worker behind a PROXY header or a relay's TLS believes the wrong address, or a passport
+ * without addresses (a health check of the proxy in front) gives him none. */
+static void test_a_passport_is_passed_on(void **state)
+{
+	const struct peer peer = field_peer(5, 4242);
+	struct limpet_client arrived;
+	struct client *client;
+	struct passport *passport;
+	struct sockaddr_in local;
+	int pair[2];
+
+	(void)state;
+	field_begin(1, "");
+	field_open(0);
+	for (int knows = 0; knows < 2; knows++) {
+		assert_int_equal(fd_pair(SOCK_STREAM, pair), 0);
+		client = client_begin(&pair[0], &field.listener, &peer);
+		passport = client_passport(client);
+		passport->is_tls = true;
+		snprintf(passport->cipher, sizeof passport->cipher, "TLS_AES_128_GCM_SHA256");
+		if (knows) {
+			passport->from = field_peer(6, 77);
+			passport->to = field_peer(7, 443);
+		}
+		delivery_take(client, field.delivery);
+		assert_int_equal(field_receive(0, &arrived), knows ? 77 : 4242);
+		memcpy(&local, &arrived.local, sizeof local);
+		assert_int_equal(ntohs(local.sin_port), knows ? 443 : 80);
+		assert_true(arrived.is_tls);
+		assert_string_equal(arrived.cipher, "TLS_AES_128_GCM_SHA256");
+		assert_int_equal(limpet_worker_accept(field.far[0], arrived.id), 0);
+		fd_close(&arrived.fd);
+		field_turn();
+		fd_close(&pair[1]);
+	}
+	field_over();
+}
+
 int main(void)
 {
 	const struct log_settings quiet = { .level = LOG_ALERT, .role = "test" };
@@ -184,6 +222,7 @@ int main(void)
 		cmocka_unit_test(test_bad_records),
 		cmocka_unit_test(test_many_answers_at_once),
 		cmocka_unit_test(test_link_closed),
+		cmocka_unit_test(test_a_passport_is_passed_on),
 	};
 
 	log_setup(&quiet);

@@ -20,6 +20,7 @@ union any_section {
 	struct limpet_config limpet;
 	struct listen_config listen;
 	struct pool_config pool;
+	struct tls_config tls;
 };
 
 static union any_section object, other;
@@ -122,6 +123,7 @@ static bool has_range(const struct option *option)
 	case OPTION_DURATION:
 	case OPTION_SIZE:
 	case OPTION_INSTANCES:
+	case OPTION_RELAYS:
 	case OPTION_WEIGHTS:
 		return true;
 	default:
@@ -271,6 +273,20 @@ static void every_type_has_its_forms(void **state)
 	expect_form(SECTION_POOL, "weight", "0:2   3:0.50", "0:2 3:0.5");
 	expect_form(SECTION_POOL, "weight", "1 7:0.1", "1 7:0.1");
 	expect_form(SECTION_POOL, "delivery", "fd", "fd");
+	expect_form(SECTION_POOL, "delivery", "listen", "listen");
+	expect_form(SECTION_POOL, "send_proxy", "v2", "v2");
+	expect_form(SECTION_POOL, "tls_at", "worker", "worker");
+	expect_form(SECTION_POOL, "server", "A:1  weight=2.50", "a:1 weight=2.5");
+	expect_form(SECTION_POOL, "check", "http GET /a  expecting 2xx",
+		    "http GET /a  expecting 2xx");
+	expect_form(SECTION_POOL, "check", "off", "off");
+	expect_form(SECTION_POOL, "relay_buffer", "65536", "64k");
+	expect_form(SECTION_LIMPET, "relays", "7", "7");
+	expect_form(SECTION_LISTEN, "sni", "*.A.org  web", "*.a.org web");
+	expect_form(SECTION_LISTEN, "proxy_protocol", "pass", "pass");
+	expect_form(SECTION_TLS, "policy", "modern", "modern");
+	expect_form(SECTION_TLS, "min_version", "1.3", "1.3");
+	expect_form(SECTION_TLS, "verify", "optional", "optional");
 	expect_form(SECTION_POOL, "directory", "/a b/${x", "/a b/$${x");
 	expect_form(SECTION_POOL, "directory", "  % ", "${:-  }%${:- }");
 	expect_form(SECTION_LIMPET, "log_level", "debug", "debug");
@@ -296,8 +312,9 @@ static void what_no_type_takes_is_refused(void **state)
 	expect_bad(row(SECTION_POOL, "weight"), "0x10");
 	expect_bad(row(SECTION_POOL, "weight"), "inf");
 	expect_bad(row(SECTION_POOL, "weight"), "-1");
-	expect_bad(row(SECTION_POOL, "delivery"), "proxy");
-	expect_bad(row(SECTION_POOL, "command"), "");
+	expect_bad(row(SECTION_POOL, "delivery"), "tcp");
+	expect_bad(row(SECTION_POOL, "check"), "");
+	expect_bad(row(SECTION_POOL, "check"), "http");
 	expect_bad(row(SECTION_POOL, "command"), "a\nb");
 	option_end_all(&option_tables[SECTION_POOL], &object);
 }
@@ -371,6 +388,23 @@ static void max_is_what_this_process_may_use(void **state)
 	option_end_all(&option_tables[SECTION_POOL], &object);
 }
 
+/* More processors than relays may be are no error. */
+static void auto_relays_are_one_per_processor(void **state)
+{
+	struct option few = *row(SECTION_LIMPET, "relays");
+	cpu_set_t all;
+
+	(void)state;
+	assert_int_equal(sched_getaffinity(0, sizeof all, &all), 0);
+	memset(&object, 0, sizeof object);
+	option_begin_all(&option_tables[SECTION_LIMPET], &object);
+	assert_int_equal(object.limpet.relays, CPU_COUNT(&all) < 64 ? CPU_COUNT(&all) : 64);
+	few.max = 1;
+	expect_good(&few, "auto");
+	assert_int_equal(object.limpet.relays, 1);
+	option_end_all(&option_tables[SECTION_LIMPET], &object);
+}
+
 static void no_option_has_the_name_of_another(void **state)
 {
 	(void)state;
@@ -394,6 +428,7 @@ int main(void)
 		cmocka_unit_test(lists_grow_and_are_reset),
 		cmocka_unit_test(weights_lose_no_bit),
 		cmocka_unit_test(max_is_what_this_process_may_use),
+		cmocka_unit_test(auto_relays_are_one_per_processor),
 		cmocka_unit_test(no_option_has_the_name_of_another),
 	};
 

@@ -334,6 +334,40 @@ static void test_without_the_kernels_help(void **state)
 	scene_end(&scene);
 }
 
+/* Worry: a relay counts the clients of its neighbours, who share its port. */
+static void test_our_own_only(void **state)
+{
+	struct census *census = census_new_own();
+	struct address local;
+	struct peer peer;
+	int listener = loopback_listen("127.0.0.1:0", 8, &local), ours[2], theirs[2], unseen;
+
+	(void)state;
+	unseen = loopback_connect(address_port(&local), 1);
+	census_add(census, &local);
+	assert_false(census_follows(census));
+	assert_int_equal(census_total(census), 0);
+	memset(&peer, 0, sizeof peer);
+	peer.v4.sin_family = AF_INET;
+	for (int i = 0; i < 2; i++) {
+		theirs[i] = loopback_connect(address_port(&local), 2);
+		ours[i] = loopback_accept(listener);
+		census_enter(census, &peer, ours[i]);
+	}
+	assert_int_equal(census_total(census), 2);
+	assert_int_equal(census_of(census, &peer), 2);
+	for (int i = 0; i < 2; i++) {
+		census_leave(census, &peer, ours[i]);
+		census_leave(census, &peer, ours[i]);
+		assert_int_equal(census_total(census), 1 - i);
+		fd_close(&ours[i]);
+		fd_close(&theirs[i]);
+	}
+	census_free(&census);
+	fd_close(&unseen);
+	fd_close(&listener);
+}
+
 /* Worry: an IPv6 client walks around max_per_client with the 2^64 addresses that he owns. */
 static void test_v6_clients_are_counted_by_network(void **state)
 {
@@ -371,6 +405,7 @@ int main(void)
 		cmocka_unit_test(test_two_addresses_one_sum),
 		cmocka_unit_test(test_lost_news_are_repaired),
 		cmocka_unit_test(test_without_the_kernels_help),
+		cmocka_unit_test(test_our_own_only),
 		cmocka_unit_test(test_v6_clients_are_counted_by_network),
 	};
 

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/resource.h>
 
 #include "base/log.h"
@@ -11,7 +12,7 @@
 #include "front/door.h"
 #include "wire/counter.h"
 
-static struct door_listener listener = { .name = "listen:test", .fd = -1 };
+static struct door_listener listener = { .name = "listen:test", .fd = -1, .pool = 5 };
 static const struct peer somebody = { .v4 = { .sin_family = AF_INET,
 					      .sin_port = 0x3930, /* 12345, network order */
 					      .sin_addr.s_addr = 0x0100007f } };
@@ -42,6 +43,8 @@ static void test_one_life(void **state)
 	assert_int_equal(listener.open, 1);
 	assert_int_equal(client->id, 0);
 	assert_int_equal(client->refusals, 0);
+	assert_int_equal(client->pool, 5);
+	assert_null(client->passport);
 	client_end(&client, END_SHUTDOWN);
 	assert_null(client);
 	assert_true(loopback_is_closed(other));
@@ -77,6 +80,34 @@ static void test_nothing_is_remembered(void **state)
 	}
 }
 
+/* Worry: one client's name is found in the next one's passport, or two share one. */
+static void test_passports(void **state)
+{
+	static const struct passport blank;
+	struct client *clients[200];
+	int others[200];
+
+	(void)state;
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < 200; i++) {
+			struct passport *passport;
+
+			clients[i] = begin(&others[i]);
+			passport = client_passport(clients[i]);
+			assert_ptr_equal(passport, clients[i]->passport);
+			assert_ptr_equal(client_passport(clients[i]), passport);
+			assert_memory_equal(passport, &blank, sizeof blank);
+			memset(passport, 'x', sizeof *passport);
+			snprintf(passport->server_name, sizeof passport->server_name, "%d", i);
+		}
+		for (int i = 0; i < 200; i++) {
+			assert_int_equal(strtol(clients[i]->passport->server_name, NULL, 10), i);
+			client_end(&clients[i], END_HANDED_OVER);
+			fd_close(&others[i]);
+		}
+	}
+}
+
 static void begin_and_end(enum end_reason reason)
 {
 	int other;
@@ -108,6 +139,17 @@ static void test_log(void **state)
 	assert_non_null(strstr(lines, "listen:test"));
 	assert_non_null(strstr(lines, "client 127.0.0.1:12345: the address is not allowed here\n"));
 	assert_true(strlen(lines) < 500); /* 50 lines would be thousands, one or two are not */
+
+	memset(lines, 0, sizeof lines);
+	{
+		int other;
+		struct client *client = begin(&other);
+
+		client_end_because(&client, END_TLS_FAILED, "no shared cipher\n");
+		fd_close(&other);
+	}
+	assert_true(read(log[0], lines, sizeof lines - 1) > 0);
+	assert_non_null(strstr(lines, "the TLS handshake failed: no shared cipher\\x0a\n"));
 	log_to(2);
 	fd_close(&log[0]);
 	fd_close(&log[1]);
@@ -143,6 +185,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_life),
 		cmocka_unit_test(test_nothing_is_remembered),
+		cmocka_unit_test(test_passports),
 		cmocka_unit_test(test_log),
 		cmocka_unit_test(test_ending_twice_is_fatal),
 	};

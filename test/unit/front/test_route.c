@@ -20,9 +20,11 @@ static struct weight some_weights[] = { { SIZE_MAX, 1 }, { 2, 0 }, { 5, 0 }, { 7
 
 static struct pool_config pool_of(struct weight *weights, size_t count)
 {
-	return (struct pool_config){
-		.instances = SLOTS, .prefix4 = 32, .prefix6 = 64, .weight = { weights, count }
-	};
+	return (struct pool_config){ .locals = SLOTS,
+				     .slots = SLOTS,
+				     .prefix4 = 32,
+				     .prefix6 = 64,
+				     .weight = { weights, count } };
 }
 
 static struct peer client_number(unsigned number, uint16_t port)
@@ -201,6 +203,74 @@ static void test_keys(void **state)
 	route_end(&route);
 }
 
+/* Servers behind two local slots. */
+#define LOCALS 2
+
+static struct pool_config servers_of(void)
+{
+	struct pool_config pool = pool_of(NULL, 0);
+
+	pool.locals = LOCALS;
+	return pool;
+}
+
+/* Worry: a place that no server has gets clients, or is asked, be it as the last resort. */
+static void test_absent_places_never_win(void **state)
+{
+	const struct pool_config pool = servers_of();
+	struct route route;
+
+	(void)state;
+	route_begin(&route, &pool, 7);
+	route_set(&route, 5, "a:1", 1);
+	route_set(&route, 6, "b:1", 0);
+	route_set(&route, 7, "c:1", 1);
+	route_set(&route, 7, NULL, 0);
+	for (unsigned client = 0; client < 100; client++) {
+		const struct peer peer = client_number(client, 1);
+		struct walk walk = { .count = 0 };
+		size_t rank;
+
+		assert_int_equal(route_choose(&route, route_key(&route, &peer), note_and_refuse,
+					      &walk, &rank),
+				 RENDEZVOUS_NONE);
+		assert_int_equal(walk.count, 4);
+		for (size_t i = 0; i < 3; i++)
+			assert_true(walk.slots[i] < LOCALS || walk.slots[i] == 5);
+		assert_int_equal(walk.slots[3], 6);
+	}
+	route_end(&route);
+}
+
+/* Worry: two Limpets that heard of the same servers in another order, at other places, pin their
+ * clients differently. */
+static void test_the_name_decides_not_the_place(void **state)
+{
+	static const char *const names[] = { "10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80", "d" };
+	const struct pool_config pool = servers_of();
+	struct route one, other;
+	size_t place_of[SLOTS], rank;
+
+	(void)state;
+	route_begin(&one, &pool, 7);
+	route_begin(&other, &pool, 7);
+	place_of[0] = 0;
+	place_of[1] = 1;
+	for (size_t i = 0; i < 4; i++) {
+		place_of[LOCALS + i] = SLOTS - 1 - i;
+		route_set(&one, LOCALS + i, names[i], 1);
+		route_set(&other, SLOTS - 1 - i, names[i], 1);
+	}
+	for (unsigned client = 0; client < 10000; client++) {
+		static const bool all[SLOTS] = { 1, 1, 1, 1, 1, 1, 1, 1 };
+
+		assert_int_equal(choose(&other, client, all, &rank),
+				 place_of[choose(&one, client, all, &rank)]);
+	}
+	route_end(&one);
+	route_end(&other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -210,6 +280,8 @@ int main(void)
 		cmocka_unit_test(test_weight_0_is_the_last_resort),
 		cmocka_unit_test(test_weights_are_shares),
 		cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_absent_places_never_win),
+		cmocka_unit_test(test_the_name_decides_not_the_place),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

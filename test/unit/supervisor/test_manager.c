@@ -53,6 +53,26 @@ static void test_environment(void **state)
 		assert_null(getenv(names[i]));
 }
 
+/* Worry: a watchdog that was meant for somebody else, or for nobody, makes us chatter. */
+static void test_watchdog(void **state)
+{
+	char pid[16];
+
+	(void)state;
+	setenv("WATCHDOG_USEC", "3000000", 1);
+	setenv("WATCHDOG_PID", "1", 1);
+	manager_forget_environment();
+	assert_int_equal(manager_watchdog_ms(), 0);
+	setenv("WATCHDOG_USEC", "soon", 1);
+	manager_forget_environment();
+	assert_int_equal(manager_watchdog_ms(), 0);
+	snprintf(pid, sizeof pid, "%d", (int)getpid());
+	setenv("WATCHDOG_USEC", "3000000", 1);
+	setenv("WATCHDOG_PID", pid, 1);
+	manager_forget_environment();
+	assert_int_equal(manager_watchdog_ms(), 3000);
+}
+
 #ifdef HAVE_SYSTEMD
 /* Worry: systemd waits for READY for ever, or a status breaks out of its line. */
 static void test_words(void **state)
@@ -69,6 +89,8 @@ static void test_words(void **state)
 	assert_string_equal(heard(), "STATUS=3 of 4 workers");
 	manager_stopping();
 	assert_string_equal(heard(), "STOPPING=1");
+	manager_alive();
+	assert_string_equal(heard(), "WATCHDOG=1");
 }
 
 /* Puts two sockets where systemd puts them, in a child that execs nothing: LISTEN_PID must be our
@@ -134,6 +156,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_environment),
+		TEST(test_watchdog),
 #ifdef HAVE_SYSTEMD
 		TEST(test_words),
 		TEST(test_sockets),

@@ -453,6 +453,23 @@ static void test_sealed(void **state)
 	assert_int_equal(field(o.text, "NoNewPrivs:"), 0);
 }
 
+/* Worry: LISTEN_PID is the supervisor's pid, and the program takes its socket for another's. */
+static void test_pid_in_the_environment(void **state)
+{
+	char variable[] = "LISTEN_PID=00000000000", *envp[] = { path, variable, NULL };
+	char script[] = "test $LISTEN_PID = $$";
+	char shell[] = "/bin/sh", option[] = "-c", *argv[] = { shell, option, script, NULL };
+	struct process_spec spec = plain(argv);
+	struct outcome outcome;
+
+	(void)state;
+	spec.envp = envp;
+	spec.pid_text = variable + strlen("LISTEN_PID=");
+	run(spec, &outcome);
+	assert_int_equal(outcome.end.code, 0);
+	assert_string_equal(variable, "LISTEN_PID=00000000000"); /* the child's copy changed */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -469,6 +486,7 @@ int main(void)
 		cmocka_unit_test(test_directory_is_entered_as_the_user),
 		cmocka_unit_test(test_unknown_identity),
 		cmocka_unit_test(test_sealed),
+		cmocka_unit_test(test_pid_in_the_environment),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

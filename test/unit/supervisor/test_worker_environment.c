@@ -137,6 +137,51 @@ static void test_user(void **state)
 	config_free(&config);
 }
 
+/* Worry: a worker that listens by itself does not learn where, or takes a link that it has not. */
+static void test_proxied(void **state)
+{
+	struct config *config = pool_with("delivery = listen\nenvironment = LISTEN_PID=7");
+	struct worker worker = { .pool = &config->pools[0], .index = 3 };
+	struct environment e = { .items = NULL };
+
+	(void)state;
+	worker.address.length = sizeof worker.address.local;
+	worker.address.local.sun_family = AF_UNIX;
+	snprintf(worker.address.local.sun_path, sizeof worker.address.local.sun_path, "/run/x-3");
+	worker_environment(&e, &worker, "/run/theirs", ours);
+	expect(&e, "LISTEN_FDS", "1");
+	expect(&e, "LISTEN_FDNAMES", "limpet");
+	expect(&e, "LISTEN_PID", "00000000000"); /* room for the child's own */
+	expect(&e, "LIMPET_SOCKET", "/run/x-3");
+	expect(&e, "LIMPET_LINK_FD", NULL);
+	expect(&e, "NODE_CHANNEL_FD", NULL);
+	environment_free(&e);
+	config_free(&config);
+	config = pool_with("delivery = proxy\nport = 9000");
+	environment_of(&e, config);
+	expect(&e, "PORT", "9003");
+	expect(&e, "LISTEN_FDS", NULL);
+	expect(&e, "LIMPET_SOCKET", NULL);
+	environment_free(&e);
+	config_free(&config);
+}
+
+/* Worry: a check is told of a link or a socket that only workers have. */
+static void test_of_a_pool(void **state)
+{
+	struct config *config = pool_with("delivery = fd\nenvironment = MINE=%i");
+	struct environment e = { .items = NULL };
+
+	(void)state;
+	pool_environment(&e, &config->pools[0], 2, ours);
+	expect(&e, "LIMPET_SLOT", "2");
+	expect(&e, "MINE", "2");
+	expect(&e, "LIMPET_LINK_FD", NULL);
+	expect(&e, "NOTIFY_SOCKET", NULL);
+	environment_free(&e);
+	config_free(&config);
+}
+
 static void check(const char *options, const char *sentence)
 {
 	struct config *config = pool_with("delivery = fd");
@@ -175,9 +220,10 @@ static void test_check(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_fd),    cmocka_unit_test(test_node),
-		cmocka_unit_test(test_clear), cmocka_unit_test(test_user),
-		cmocka_unit_test(test_check),
+		cmocka_unit_test(test_fd),        cmocka_unit_test(test_node),
+		cmocka_unit_test(test_clear),     cmocka_unit_test(test_user),
+		cmocka_unit_test(test_check),     cmocka_unit_test(test_proxied),
+		cmocka_unit_test(test_of_a_pool),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -331,12 +331,12 @@ static void test_a_hanging_peer(void **state)
 
 	(void)state;
 	begin(CHANNEL_SUPERVISOR);
-	/* What the socket takes, then 4,096 more. */
+	/* What the socket takes, then 16,384 more. */
 	while (send(test.far, bytes, wire_form(bytes, MESSAGE_GO), MSG_DONTWAIT) >= 0)
 		taken++;
 	end();
 	begin(CHANNEL_SUPERVISOR);
-	for (unsigned i = 0; i < taken + 4096; i++)
+	for (unsigned i = 0; i < taken + 16384; i++)
 		channel_send(test.channel, &go, -1);
 	turn();
 	assert_int_equal(test.gone, 0);

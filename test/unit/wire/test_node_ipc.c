@@ -363,112 +363,6 @@ static void test_acknowledgement_does_not_allocate(void **state)
 	assert_int_equal(allocations, before);
 }
 
-/* What JSON.parse will make of our line: exactly one value, one '\n' at the end. */
-static json_t *read_back(const char *line, size_t length)
-{
-	json_t *value;
-
-	assert_true(length > 1);
-	assert_int_equal(strlen(line), length);
-	assert_ptr_equal(strchr(line, '\n'), line + length - 1);
-	value = json_loadb(line, length, 0, NULL);
-	assert_non_null(value);
-	return value;
-}
-
-static void test_newconn(void **state)
-{
-	char line[256];
-	json_t *value = read_back(line,
-				  node_ipc_newconn(line, sizeof line, "3x7", 9007199254740991u)),
-	       *inner;
-
-	(void)state;
-	assert_string_equal(json_string_value(json_object_get(value, "cmd")), "NODE_HANDLE");
-	assert_string_equal(json_string_value(json_object_get(value, "type")), "net.Native");
-	inner = json_object_get(value, "msg");
-	assert_string_equal(json_string_value(json_object_get(inner, "cmd")), "NODE_CLUSTER");
-	assert_string_equal(json_string_value(json_object_get(inner, "act")), "newconn");
-	assert_string_equal(json_string_value(json_object_get(inner, "key")), "3x7");
-	assert_true(json_integer_value(json_object_get(inner, "seq")) == 9007199254740991);
-	assert_null(json_object_get(inner, "ack"));
-	json_decref(value);
-}
-
-static void test_reply(void **state)
-{
-	char line[NODE_OUT_MAX];
-	json_t *value, *name;
-
-	(void)state;
-	value = read_back(line, node_ipc_reply(line, sizeof line, "1x1", 1, 0, 0,
-					       "{\"ticketKeys\":\"00\"}", "fe80::1%et\"h0", "IPv6",
-					       3000));
-	assert_true(json_is_null(json_object_get(value, "errno")));
-	assert_int_equal(json_integer_value(json_object_get(value, "ack")), 1);
-	assert_string_equal(
-		json_string_value(json_object_get(json_object_get(value, "data"), "ticketKeys")),
-		"00");
-	name = json_object_get(value, "sockname");
-	assert_string_equal(json_string_value(json_object_get(name, "address")), "fe80::1%et\"h0");
-	assert_string_equal(json_string_value(json_object_get(name, "family")), "IPv6");
-	assert_int_equal(json_integer_value(json_object_get(name, "port")), 3000);
-	json_decref(value);
-
-	value = read_back(line, node_ipc_reply(line, sizeof line, "1x1", 2, 1, -EADDRINUSE, NULL,
-					       NULL, NULL, 0));
-	assert_int_equal(json_integer_value(json_object_get(value, "errno")), -EADDRINUSE);
-	assert_true(json_is_null(json_object_get(value, "data")));
-	assert_null(json_object_get(value, "sockname"));
-	json_decref(value);
-}
-
-static void test_other_lines(void **state)
-{
-	char line[512];
-	json_t *value;
-
-	(void)state;
-	value = read_back(line, node_ipc_shared_reply(line, sizeof line, "1x2", 5, 6, true, NULL));
-	assert_string_equal(json_string_value(json_object_get(value, "type")), "dgram.Native");
-	assert_int_equal(json_integer_value(json_object_get(json_object_get(value, "msg"), "ack")),
-			 5);
-	assert_int_equal(
-		json_integer_value(json_object_get(json_object_get(value, "msg"), "errno")), 0);
-	json_decref(value);
-	value = read_back(line, node_ipc_shared_reply(line, sizeof line, "1x2", 5, 6, false, "7"));
-	assert_string_equal(json_string_value(json_object_get(value, "type")), "net.Native");
-	json_decref(value);
-	value = read_back(line, node_ipc_plain_ack(line, sizeof line, 8, 9));
-	assert_int_equal(json_integer_value(json_object_get(value, "ack")), 8);
-	json_decref(value);
-	value = read_back(line, node_ipc_disconnect(line, sizeof line, 9));
-	assert_string_equal(json_string_value(json_object_get(value, "act")), "disconnect");
-	json_decref(value);
-	value = read_back(line, node_ipc_handle_ack(line, sizeof line));
-	assert_string_equal(json_string_value(json_object_get(value, "cmd")), "NODE_HANDLE_ACK");
-	json_decref(value);
-}
-
-/* Worry: a line that does not fit goes out cut, or a strange key breaks it. */
-static void test_never_half_a_line(void **state)
-{
-	char line[NODE_OUT_MAX], data[NODE_OUT_MAX];
-	const size_t whole = node_ipc_newconn(line, sizeof line, "1x1", 12345);
-
-	(void)state;
-	for (size_t size = 1; size <= whole; size++)
-		assert_int_equal(node_ipc_newconn(line, size, "1x1", 12345), 0);
-	assert_int_equal(node_ipc_newconn(line, whole + 1, "1x1", 12345), whole);
-	memset(data, '1', sizeof data - 1);
-	data[sizeof data - 1] = '\0';
-	assert_int_equal(node_ipc_reply(line, sizeof line, "1x1", 1, 1, 0, data, NULL, NULL, 0), 0);
-	assert_int_equal(node_ipc_newconn(line, sizeof line, "a\"b", 1), 0);
-	assert_int_equal(node_ipc_newconn(line, sizeof line, "", 1), 0);
-	assert_int_equal(
-		node_ipc_reply(line, sizeof line, "1x1", 1, 1, 0, NULL, "\xff\xfe", "IPv4", 1), 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -482,10 +376,6 @@ int main(void)
 		cmocka_unit_test(test_garbage),
 		cmocka_unit_test(test_usual_lines_read_alike),
 		cmocka_unit_test(test_acknowledgement_does_not_allocate),
-		cmocka_unit_test(test_newconn),
-		cmocka_unit_test(test_reply),
-		cmocka_unit_test(test_other_lines),
-		cmocka_unit_test(test_never_half_a_line),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -127,6 +127,90 @@ static void test_finish(void **state)
 	fd_close(&gift[1]);
 }
 
+/* Worry: the largest passport does not fit, or a worker reads something else in it. */
+static void test_a_worker_understands_a_passport(void **state)
+{
+	struct passport passport = { .is_tls = true, .is_verified = true };
+	struct limpet_client client = { .fd = -1 };
+	char record[WORKER_LINK_RECORD];
+	size_t length;
+
+	(void)state;
+	passport.from.v6 = (struct sockaddr_in6){ .sin6_family = AF_INET6,
+						  .sin6_port = htons(4242),
+						  .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	passport.to = passport.from;
+	memset(passport.tls_version, 'v', sizeof passport.tls_version - 1);
+	memset(passport.cipher, 'c', sizeof passport.cipher - 1);
+	memset(passport.alpn, 'a', sizeof passport.alpn - 1);
+	memset(passport.server_name, 's', sizeof passport.server_name - 1);
+	memset(passport.client_name, 'n', sizeof passport.client_name - 1);
+	length = worker_link_write_passport(record, 99, &passport);
+	assert_in_range(length, 500, WORKER_LINK_RECORD);
+	assert_int_equal(limpet_worker_parse((unsigned char *)record, length, &client), 0);
+	assert_true(client.id == 99 && client.is_tls && client.is_verified);
+	assert_memory_equal(&client.peer, &passport.from.v6, sizeof passport.from.v6);
+	assert_string_equal(client.tls_version, passport.tls_version);
+	assert_string_equal(client.cipher, passport.cipher);
+	assert_string_equal(client.alpn, passport.alpn);
+	assert_string_equal(client.server_name, passport.server_name);
+	assert_string_equal(client.client_name, passport.client_name);
+	passport = (struct passport){ .from = passport.from, .to = passport.to };
+	length = worker_link_write_passport(record, 5, &passport);
+	assert_int_equal(limpet_worker_parse((unsigned char *)record, length, &client), 0);
+	assert_true(client.id == 5 && !client.is_tls && !client.is_verified);
+	assert_string_equal(client.cipher, "");
+	passport.from.any.sa_family = AF_UNIX;
+	length = worker_link_write_passport(record, 6, &passport);
+	assert_int_equal(limpet_worker_parse((unsigned char *)record, length, &client), 0);
+	assert_int_equal(client.peer_length, 0);
+}
+
+/* A record of a client without an address, with one TLV more, as a program of another make might
+ * write it. */
+static void parse_with(const void *tlv, size_t length, struct limpet_client *client_r)
+{
+	const struct peer nobody = { .any = { .sa_family = AF_UNSPEC } };
+	char record[WORKER_LINK_RECORD];
+	size_t used = worker_link_write(record, 7, &nobody, &nobody);
+
+	memcpy(record + used, tlv, length);
+	used += length;
+	record[14] = (char)((used - 16) >> 8);
+	record[15] = (char)(used - 16);
+	assert_int_equal(limpet_worker_parse((unsigned char *)record, used, client_r), 0);
+	assert_true(client_r->id == 7);
+}
+
+/* Worry: text without its NUL, or with one within, is read beyond its end or cut to another name.
+ */
+static void test_a_worker_believes_no_damaged_text(void **state)
+{
+	struct limpet_client client = { .fd = -1 };
+	char name[3 + 300] = "\x02\x01\x2c";
+
+	(void)state;
+	parse_with("\x20\0\x0f\x03\0\0\0\0\x21\0\x07TLSv1.3", 18, &client);
+	assert_true(client.is_tls && client.is_verified);
+	assert_string_equal(client.tls_version, "TLSv1.3");
+	parse_with("\x20\0\x0b\x05\0\0\0\1\x21\0\x09TLS", 14, &client); /* ends too soon */
+	assert_true(client.is_tls && !client.is_verified);
+	assert_string_equal(client.tls_version, "");
+	parse_with("\x20\0\x02\x01\0", 5, &client);
+	assert_false(client.is_tls);
+	parse_with("\x01\0\x03"
+		   "a\0b",
+		   6, &client);
+	assert_string_equal(client.alpn, "");
+	memset(name + 3, 'x', 300);
+	parse_with(name, sizeof name, &client);
+	assert_string_equal(client.server_name, "");
+	name[1] = 0;
+	name[2] = (char)255;
+	parse_with(name, 3 + 255, &client);
+	assert_int_equal(strlen(client.server_name), 255);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -134,6 +218,8 @@ int main(void)
 		cmocka_unit_test(test_a_worker_understands),
 		cmocka_unit_test(test_we_understand_a_worker),
 		cmocka_unit_test(test_finish),
+		cmocka_unit_test(test_a_worker_understands_a_passport),
+		cmocka_unit_test(test_a_worker_believes_no_damaged_text),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
