@@ -11,16 +11,24 @@ import socket
 import struct
 
 
-def connect_from(source, port, host="127.0.0.1", seconds=10):
-    """A TCP connection whose client address is `source` (None: the kernel's choice)."""
-    return socket.create_connection((host, port), seconds, (source, 0) if source else None)
+def connect_from(source, port, host="127.0.0.1", seconds=10, context=None):
+    """A TCP connection whose client address is `source` (None: the kernel's choice); with an ssl.SSLContext, TLS."""
+    connection = socket.create_connection((host, port), seconds, (source, 0) if source else None)
+    return context.wrap_socket(connection, server_hostname="localhost") if context else connection
+
+
+def last_answer(connection, path="/"):
+    """The JSON answer to one GET, the last on this connection, which is read to its end."""
+    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+    answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    return json.loads(answer[answer.index(b"{"):answer.rindex(b"}") + 1])
 
 
 class HttpClient:
     """One keep-alive connection; it is never silently opened anew."""
 
-    def __init__(self, port, source=None, host="127.0.0.1", seconds=10):
-        self.socket = connect_from(source, port, host, seconds)
+    def __init__(self, port, source=None, host="127.0.0.1", seconds=10, context=None):
+        self.socket = connect_from(source, port, host, seconds, context)
         self.connection = http.client.HTTPConnection(host, port)
         self.connection.sock = self.socket
         self.connection.auto_open = 0
@@ -67,8 +75,8 @@ class WebSocket:
     GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
     TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
-    def __init__(self, port, path="/ws", source=None, host="127.0.0.1", seconds=10):
-        self.socket = connect_from(source, port, host, seconds)
+    def __init__(self, port, path="/ws", source=None, host="127.0.0.1", seconds=10, context=None):
+        self.socket = connect_from(source, port, host, seconds, context)
         self.buffer = b""
         key = base64.b64encode(os.urandom(16)).decode()
         self.socket.sendall((f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\n"

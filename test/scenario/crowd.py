@@ -2,6 +2,7 @@
 connection is accounted for.
 SPDX-License-Identifier: ISC
 """
+import http.client
 import random
 import socket
 import struct
@@ -58,7 +59,7 @@ class Crowd:
     def _one(self, source):
         try:
             me = http_get(self.port, self.path, source, seconds=30)
-        except (OSError, ValueError, AssertionError) as error:
+        except (OSError, ValueError, AssertionError, http.client.HTTPException) as error:
             with self._lock:
                 self.failures.append((source, repr(error)))
             return

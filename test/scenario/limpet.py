@@ -283,6 +283,15 @@ class Limpet:
     def warden_pid(self):
         return self.role_pid("@warden")
 
+    def relay_pids(self):
+        """The processes that run as "@relay", in no order."""
+        found = []
+        for child in self.children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if child.status() != psutil.STATUS_ZOMBIE and "@relay" in child.cmdline()[1:2]:
+                    found.append(child.pid)
+        return found
+
     def workers(self, pool=None):
         """{slot: pid} of the live workers; `pool` is needed when there are several pools."""
         found = {}
@@ -306,6 +315,14 @@ class Limpet:
         """Signals the slot's present worker and returns its pid."""
         pid = self.workers(pool)[slot]
         os.kill(pid, number)
+        return pid
+
+    def kill_worker_dead(self, slot, pool="web"):
+        """Kills the slot's worker and waits until the supervisor has seen it; returns its pid. What a dying
+        process has in its backlog dies with it: a test that asks for more waits first."""
+        position = self.log_position()
+        pid = self.kill_worker(slot, pool=pool)
+        self.wait_log(rf"{pool}/{slot}: killed by SIGKILL", 20, position)
         return pid
 
     def wait_worker(self, slot, other_than=None, seconds=30, pool=None):

@@ -4,6 +4,7 @@ rubbish, is slow, falls silent, leaves children behind. It keeps the contract of
 Words, obeyed in their order before the first client is taken:
     ignore-term, grandchild, quiet (no readiness by the link), say=TEXT, complain=TEXT (standard error),
     notify=TEXT (sd_notify), exit=CODE, exit-unless=FILE, wait-for=FILE, hang
+    read-header (every client begins with a PROXY protocol header; /whoami tells it), tls=CERTIFICATE:KEY
 Requests: /whoami, /environment, /slow (its second half comes when the file `finish` is in the working directory),
     /say?TEXT, /write?HEX (raw bytes to standard output), /notify?TEXT, /exit?CODE, /rubbish (prints for ever)
 
@@ -15,6 +16,7 @@ import os
 import select
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -58,8 +60,37 @@ def leave_a_grandchild():
                       "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); signal.pause()"])
 
 
+def exactly(connection, count):
+    data = b""
+    while len(data) < count:
+        more = connection.recv(count - len(data))
+        if not more:
+            raise ConnectionError("the client left in the middle of his header")
+        data += more
+    return data
+
+
+def read_header(connection):
+    """A PROXY protocol header of either version, and no byte more."""
+    header = exactly(connection, 15)
+    if header.startswith(b"PROXY"):
+        while not header.endswith(b"\r\n"):
+            header += exactly(connection, 1)
+        return header
+    header += exactly(connection, 1)
+    return header + exactly(connection, int.from_bytes(header[14:16], "big"))
+
+
 class Service(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    reads_header = False
+    tls = None
+
+    def setup(self):
+        self.header = read_header(self.request).hex() if self.reads_header else ""
+        if self.tls:
+            self.request = self.tls.wrap_socket(self.request, server_side=True)
+        super().setup()
 
     def log_message(self, *_):
         pass
@@ -97,7 +128,7 @@ class Service(http.server.BaseHTTPRequestHandler):
             os._exit(int(argument))
         self.answer(dict(os.environ) if path == "/environment" else {
             "slot": int(os.environ["LIMPET_SLOT"]), "pid": os.getpid(), "client": self.client_address[0],
-            "generation": int(os.environ["LIMPET_GENERATION"])})
+            "generation": int(os.environ["LIMPET_GENERATION"]), "header": self.header})
 
 
 def obey(word):
@@ -120,6 +151,11 @@ def obey(word):
         wait_for(argument)
     elif name == "hang":
         hang()
+    elif name == "read-header":
+        Service.reads_header = True
+    elif name == "tls":
+        Service.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        Service.tls.load_cert_chain(*argument.split(":"))
 
 
 def serve(client):

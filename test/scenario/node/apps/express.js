@@ -5,6 +5,7 @@ const express = require('express')
 
 const app = express()
 app.get('/whoami', (request, response) => {
-  response.json({ pid: process.pid, address: request.ip, port: request.socket.remotePort })
+  const { ip, secure, protocol } = request
+  response.json({ pid: process.pid, address: ip, port: request.socket.remotePort, secure, protocol })
 })
 app.listen(Number(process.argv[2]))

@@ -6,6 +6,7 @@ const { Server } = require('socket.io')
 
 const server = http.createServer()
 new Server(server, { transports: ['polling'] }).on('connection', (socket) => {
-  socket.on('who', (answer) => answer({ pid: process.pid, address: socket.handshake.address }))
+  const { address, secure } = socket.handshake
+  socket.on('who', (answer) => answer({ pid: process.pid, address, secure }))
 })
 server.listen(Number(process.argv[2]))

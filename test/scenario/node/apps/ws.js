@@ -4,7 +4,7 @@
 const { WebSocketServer } = require('ws')
 
 new WebSocketServer({ port: Number(process.argv[2]) }).on('connection', (socket, request) => {
-  const { remoteAddress, remotePort } = request.socket
-  socket.send(JSON.stringify({ pid: process.pid, address: remoteAddress, port: remotePort }))
+  const { remoteAddress, remotePort, encrypted } = request.socket
+  socket.send(JSON.stringify({ pid: process.pid, address: remoteAddress, port: remotePort, encrypted: Boolean(encrypted) }))
   socket.on('message', (message, isBinary) => socket.send(message, { binary: isBinary }))
 })
