@@ -3,10 +3,12 @@ balancer and which the workers, end it. Each is set up as its own manual would, 
 
 SPDX-License-Identifier: ISC
 """
+import contextlib
 import os
 import pathlib
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -70,18 +72,22 @@ stream {{
 """
 
 
-def ask(number):
-    """One request from the client address of that number; the answering worker's id, None: nobody."""
+def ask(number, tls=None):
+    """One request from the client address of that number, by an SSLContext or plain; the answering
+    worker's id, None: nobody."""
     try:
-        with socket.socket() as connection:
+        with contextlib.ExitStack() as stack:
+            connection = stack.enter_context(socket.socket())
             connection.settimeout(5)
             connection.bind((f'127.2.{number // 250}.{1 + number % 250}', 0))
             connection.connect(('127.0.0.1', PORT))
+            if tls:
+                connection = stack.enter_context(tls.wrap_socket(connection))
             connection.sendall(b'GET / HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n')
             answer = b''
             while chunk := connection.recv(4096):
                 answer += chunk
-    except ConnectionError:
+    except (ConnectionError, ssl.SSLError):
         return None
     return int(answer.partition(b'\r\n\r\n')[2]) if answer else None
 
@@ -91,6 +97,7 @@ class Contender:
 
     name = ''
     warm_up = 0.6  # seconds of load until it works as it always will
+    tls = None  # the SSLContext by which it is asked, None: plain
 
     def __init__(self, programs, pinned=False, complete=True):
         self.programs = programs
@@ -166,17 +173,19 @@ class Contender:
         for process in self.started:
             if process.poll() is not None:
                 raise RuntimeError(f'{self.name} ended at once:\n{self.said()}')
-        return len({ask(number) for number in range(16 * WORKERS)} - {None}) == WORKERS
+        return len({ask(number, self.tls) for number in range(16 * WORKERS)} - {None}) == WORKERS
 
     def threads(self):
         return len(BALANCER_CPU) if self.pinned else os.cpu_count()
 
-    def backends(self, line):
-        """Starts workers that listen by themselves; `line` for each of their ports."""
-        ports = range(PORT + 1, PORT + 1 + WORKERS)
-        for port in ports:
-            self.run(self.programs['worker'], 'listen', port)
-        return '\n'.join(line.format(port=port) for port in ports)
+    def backends(self, line, unix=False):
+        """Starts workers that listen by themselves; `line` for each of their addresses."""
+        lines = []
+        for number in range(WORKERS):
+            place = self.path / f'worker-{number}' if unix else PORT + 1 + number
+            self.run(self.programs['worker'], 'listen', place)
+            lines.append(line.format(number=number, address=place if unix else f'127.0.0.1:{place}'))
+        return '\n'.join(lines)
 
 
 class Limpet(Contender):
@@ -186,12 +195,15 @@ class Limpet(Contender):
     def command(self):
         return f'"{self.programs["worker"]}" link'
 
-    def start(self):
-        # Every start but the first of a machine finds its seed; writing one waits for the disk.
+    def write_seed(self):
+        """Every start but the first of a machine finds its seed; writing one waits for the disk."""
         seed = self.path / 'limpet.seed'
         if not seed.exists():
             seed.touch(mode=0o600)
             seed.write_text('0123456789abcdef\n')
+
+    def start(self):
+        self.write_seed()
         file = self.path / 'limpet.ini'
         file.write_text(LIMPET_FILE.format(path=self.path, port=PORT, command=self.command(),
                                            delivery=self.delivery, workers=WORKERS))
@@ -203,7 +215,9 @@ class Limpet(Contender):
         for pid in processes.descendants(self.supervisor):
             words = [word for word in processes.arguments(pid)[:2] if word.startswith('@')]
             if words:
-                own[words[0][1:]] = pid
+                role = words[0][1:]
+                same = sum(known.split()[0] == role for known in own)
+                own[f'{role} {same + 1}' if same else role] = pid
         return own
 
     def balancer(self):
@@ -274,7 +288,7 @@ class Haproxy(Contender):
     name = 'HAProxy'
 
     def start(self):
-        servers = self.backends('    server w{port} 127.0.0.1:{port}')
+        servers = self.backends('    server w{number} {address}')
         file = self.path / 'haproxy.cfg'
         file.write_text(HAPROXY_FILE.format(port=PORT, servers=servers, threads=self.threads()))
         self.process = self.run('haproxy', '-db', '-f', file)
@@ -287,7 +301,7 @@ class Nginx(Contender):
     name = 'nginx stream'
 
     def start(self):
-        servers = self.backends('        server 127.0.0.1:{port};')
+        servers = self.backends('        server {address};')
         file = self.path / 'nginx.conf'
         file.write_text(NGINX_FILE.format(path=self.path, port=PORT, servers=servers, threads=self.threads()))
         self.process = self.run('nginx', '-c', file)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -24,11 +25,12 @@ struct crowd *crowd_new(const struct plan *plan, unsigned size)
 	crowd->plan = plan;
 	crowd->size = size;
 	crowd->clients = clients;
+	crowd->tls = leg_context_new(plan->leg);
 	crowd->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (crowd->epoll < 0)
 		err(1, "epoll_create1");
 	for (unsigned i = 0; i < size; i++)
-		clients[i] = (struct client){ .crowd = crowd, .fd = -1, .number = i };
+		clients[i] = (struct client){ .crowd = crowd, .leg.fd = -1, .number = i };
 	return crowd;
 }
 
@@ -36,10 +38,9 @@ void crowd_free(struct crowd **crowd)
 {
 	if (!*crowd)
 		return;
-	for (unsigned i = 0; i < (*crowd)->size; i++) {
-		if ((*crowd)->clients[i].fd >= 0)
-			close((*crowd)->clients[i].fd);
-	}
+	for (unsigned i = 0; i < (*crowd)->size; i++)
+		leg_clear(&(*crowd)->clients[i].leg);
+	leg_context_free(&(*crowd)->tls);
 	close((*crowd)->epoll);
 	free((*crowd)->clients);
 	free(*crowd);
@@ -64,25 +65,51 @@ static void crowd_tick(struct crowd *crowd, int64_t now)
 		client_tick(&crowd->clients[i], now);
 }
 
+/* All at once, or in MODE_HOLD no more at a time than the server may be asked to open. */
+static void crowd_begin(struct crowd *crowd)
+{
+	const unsigned most =
+		crowd->plan->mode == MODE_HOLD ? crowd->held + crowd->plan->opening : crowd->size;
+
+	while (crowd->next < crowd->size && crowd->next < most)
+		client_begin(&crowd->clients[crowd->next++]);
+}
+
 static void crowd_say_held(const struct crowd *crowd)
 {
 	printf("{\"held\": %u}\n", crowd->held);
 	fflush(stdout);
 }
 
+/* The counted time begins: with the connections that stand, and the answers that they wait for. */
+static void crowd_settle(struct crowd *crowd, int64_t now)
+{
+	memset(crowd->outcomes, 0, sizeof crowd->outcomes);
+	memset(&crowd->latency, 0, sizeof crowd->latency);
+	crowd->shaken = crowd->resumed = crowd->bytes = 0;
+	crowd->started = now;
+	printf("{\"settled\": %u}\n", crowd->size);
+	fflush(stdout);
+}
+
 void crowd_run(struct crowd *crowd, int64_t deadline)
 {
 	int64_t now = client_now();
+	const int64_t settle = now + crowd->plan->settle;
+	bool is_settled = !crowd->plan->settle;
 	int64_t ticked = now;
 	bool said = false;
 
 	crowd->started = now;
 	crowd->busy = crowd->size;
-	for (unsigned i = 0; i < crowd->size; i++)
-		client_begin(&crowd->clients[i]);
 	while (crowd->busy && now < deadline && !crowd_ending) {
+		crowd_begin(crowd);
 		crowd_wait(crowd);
 		now = client_now();
+		if (!is_settled && now >= settle && crowd->answered == crowd->size) {
+			crowd_settle(crowd, now);
+			is_settled = true;
+		}
 		if (crowd->paused || now - ticked > TICK_IDLE) {
 			crowd_tick(crowd, now);
 			ticked = now;

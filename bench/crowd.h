@@ -13,11 +13,16 @@ struct crowd {
 	const struct plan *plan;
 	int epoll;
 	unsigned size;
+	struct ssl_ctx_st *tls; /* NULL: plain */
 	struct client *clients; /* `size` of them */
 	unsigned busy;          /* not idle */
+	unsigned next;          /* the first client that has not begun yet */
 	unsigned held, paused;
-	uint64_t begun; /* connections */
+	unsigned answered; /* clients that were, at least once */
+	uint64_t begun;    /* connections */
 	uint64_t outcomes[OUTCOMES];
+	uint64_t shaken, resumed; /* TLS handshakes, and those of them by a ticket */
+	uint64_t bytes;           /* of long answers */
 	int64_t started, ended;
 	struct histogram latency; /* ns, of answered requests */
 };

@@ -61,8 +61,8 @@ class Background:
         return self.lines()[-1]
 
 
-def options_of(contender, mode):
-    return {'mode': mode, 'clients': CLIENTS, 'threads': 1 if contender.pinned else 2}
+def options_of(contender, mode, clients=CLIENTS):
+    return {'mode': mode, 'clients': clients, 'threads': 1 if contender.pinned or clients == 1 else 2}
 
 
 def new_connections(contender, seconds):

@@ -1,10 +1,12 @@
 /* Why: the smallest honest HTTP worker, so that what is measured is the way to it. One event loop
  * for all three ways a client can come: by Limpet's link, by a listening socket of its own (behind
- * a proxy), or by its own socket of a SO_REUSEPORT group. The answer is this process's id.
+ * a proxy; TCP or UNIX), or by its own socket of a SO_REUSEPORT group. The answer is this process's
+ * id, or to "GET /bulk/N" N bytes.
  * SPDX-License-Identifier: ISC */
 #include <arpa/inet.h>
 #include <err.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +14,8 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "limpet_worker.h"
@@ -19,13 +23,17 @@
 #define EVENTS_AT_ONCE 256
 #define REQUEST_MAX    512
 #define BACKLOG        4096
+#define BULK_AT_ONCE   262144
 
-/* A client between two requests, or in the middle of one. */
+/* A client between two requests, in the middle of one, or of a long answer. */
 struct connection {
 	int fd;
+	uint64_t left; /* bytes of a long answer, the last one of its connection */
 	unsigned used;
 	char request[REQUEST_MAX];
 };
+
+static const char bulk_path[] = "GET /bulk/";
 
 struct worker {
 	int epoll;
@@ -43,6 +51,14 @@ static void worker_watch(const struct worker *worker, int fd, void *owner)
 		err(1, "epoll_ctl");
 }
 
+static void worker_await_room(const struct worker *worker, struct connection *connection)
+{
+	struct epoll_event event = { .events = EPOLLOUT, .data.ptr = connection };
+
+	if (epoll_ctl(worker->epoll, EPOLL_CTL_MOD, connection->fd, &event) < 0)
+		err(1, "epoll_ctl");
+}
+
 static void connection_begin(struct worker *worker, int fd)
 {
 	struct connection *connection = malloc(sizeof *connection);
@@ -51,6 +67,7 @@ static void connection_begin(struct worker *worker, int fd)
 		errx(1, "out of memory");
 	connection->fd = fd;
 	connection->used = 0;
+	connection->left = 0;
 	worker->connections++;
 	worker_watch(worker, fd, connection);
 }
@@ -67,6 +84,20 @@ static void connection_end(struct worker *worker, struct connection **connection
 	worker->connections--;
 }
 
+static bool connection_answer_bulk(const struct worker *worker, struct connection *connection,
+				   const char *number)
+{
+	char head[128];
+
+	connection->left = strtoull(number, NULL, 10);
+	snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\nContent-Length: %" PRIu64 "\r\n\r\n",
+		 connection->left);
+	if (send(connection->fd, head, strlen(head), MSG_NOSIGNAL | MSG_MORE) < 0)
+		return false;
+	worker_await_room(worker, connection);
+	return connection->left > 0;
+}
+
 /* Answers each whole request in the buffer; false: that was the last one, or the client is gone. */
 static bool connection_answer(const struct worker *worker, struct connection *connection)
 {
@@ -78,6 +109,9 @@ static bool connection_answer(const struct worker *worker, struct connection *co
 		bool last;
 
 		*end = 0;
+		if (strncmp(at, bulk_path, sizeof bulk_path - 1) == 0)
+			return connection_answer_bulk(worker, connection,
+						      at + sizeof bulk_path - 1);
 		last = strcasestr(at, "\r\nconnection: close") != NULL;
 		if (last)
 			answer = worker->answer_close;
@@ -103,6 +137,27 @@ static void on_request(struct worker *worker, struct connection *connection)
 	}
 	if (got <= 0 || !connection_answer(worker, connection))
 		connection_end(worker, &connection);
+}
+
+/* There is room for more of a long answer. */
+static void on_room(struct worker *worker, struct connection *connection)
+{
+	static const char nothing[BULK_AT_ONCE];
+	const size_t length = connection->left < sizeof nothing ? connection->left : sizeof nothing;
+	const ssize_t sent = send(connection->fd, nothing, length, MSG_NOSIGNAL);
+
+	if (sent > 0)
+		connection->left -= (uint64_t)sent;
+	if (!connection->left || (sent < 0 && errno != EAGAIN && errno != EINTR))
+		connection_end(worker, &connection);
+}
+
+static void on_connection(struct worker *worker, struct connection *connection)
+{
+	if (connection->left)
+		on_room(worker, connection);
+	else
+		on_request(worker, connection);
 }
 
 static void on_link(struct worker *worker)
@@ -147,9 +202,24 @@ static void worker_run(struct worker *worker)
 			else if (events[i].data.ptr == &worker->listener)
 				on_client(worker);
 			else
-				on_request(worker, events[i].data.ptr);
+				on_connection(worker, events[i].data.ptr);
 		}
 	}
+}
+
+static int worker_listen_unix(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (strlen(path) >= sizeof address.sun_path)
+		errx(2, "path %s: too long", path);
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	umask(0); /* the balancer may be another user */
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof address) < 0 ||
+	    listen(fd, BACKLOG) < 0)
+		err(1, "%s", path);
+	return fd;
 }
 
 static int worker_listen(const char *text, bool shared)
@@ -172,6 +242,17 @@ static int worker_listen(const char *text, bool shared)
 	return fd;
 }
 
+/* Where a balancer told this worker to listen. */
+static const char *told_place(void)
+{
+	const char *path = getenv("LIMPET_SOCKET");
+	const char *port = getenv("PORT");
+
+	if (!path && !port)
+		errx(2, "neither LIMPET_SOCKET nor PORT says where to listen");
+	return path ? path : port;
+}
+
 static void worker_begin(struct worker *worker, int argc, char **argv)
 {
 	if (argc == 2 && strcmp(argv[1], "link") == 0) {
@@ -181,12 +262,17 @@ static void worker_begin(struct worker *worker, int argc, char **argv)
 		worker_watch(worker, worker->link, &worker->link);
 		if (limpet_worker_ready(worker->link) < 0)
 			err(1, "link");
-	} else if (argc == 3 &&
-		   (strcmp(argv[1], "listen") == 0 || strcmp(argv[1], "reuseport") == 0)) {
-		worker->listener = worker_listen(argv[2], argv[1][0] == 'r');
+	} else if ((argc == 2 || argc == 3) && strcmp(argv[1], "listen") == 0) {
+		const char *place = argc == 3 ? argv[2] : told_place();
+
+		worker->listener =
+			*place == '/' ? worker_listen_unix(place) : worker_listen(place, false);
+		worker_watch(worker, worker->listener, &worker->listener);
+	} else if (argc == 3 && strcmp(argv[1], "reuseport") == 0) {
+		worker->listener = worker_listen(argv[2], true);
 		worker_watch(worker, worker->listener, &worker->listener);
 	} else {
-		errx(2, "usage: worker link | worker listen PORT | worker reuseport PORT");
+		errx(2, "usage: worker link | worker listen [PORT|PATH] | worker reuseport PORT");
 	}
 }
 
