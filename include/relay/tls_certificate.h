@@ -10,12 +10,15 @@
 #include "relay/tls_pem.h"
 #include "wire/message.h"
 
+#define TLS_FILE_DIGEST 32
+
 struct tls_certificate {
 	struct message_tls_file file, key_file; /* where they are from, for sentences */
-	X509 *leaf;                             /* NULL: not come yet */
-	STACK_OF(X509) * chain;                 /* behind it; may be empty */
-	EVP_PKEY *key;                          /* NULL: not come yet */
-	char **names;                           /* as tls_name_read gives them, "*." included */
+	uint8_t digest[TLS_FILE_DIGEST], key_digest[TLS_FILE_DIGEST]; /* of the files' bytes */
+	X509 *leaf;                                                   /* NULL: not come yet */
+	STACK_OF(X509) * chain;                                       /* behind it; may be empty */
+	EVP_PKEY *key;                                                /* NULL: not come yet */
+	char **names; /* as tls_name_read gives them, "*." included */
 	size_t name_count;
 	int64_t from, until; /* validity, seconds since 1970 */
 };
@@ -25,6 +28,11 @@ bool tls_certificate_take(struct tls_certificate *certificate, struct tls_pem *p
 			  struct tls_fault *fault);
 bool tls_certificate_take_key(struct tls_certificate *certificate, struct tls_pem *pem,
 			      struct tls_fault *fault);
+/* The same as another one has, from a file with the same bytes. */
+void tls_certificate_share(struct tls_certificate *certificate,
+			   const struct tls_certificate *other);
+void tls_certificate_share_key(struct tls_certificate *certificate,
+			       const struct tls_certificate *other);
 void tls_certificate_clear(struct tls_certificate *certificate);
 
 /* Whole, key and certificate belong together, and the key is strong enough. */

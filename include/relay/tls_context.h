@@ -24,6 +24,7 @@ void tls_context_release(struct tls_context **context);
 /* A connection of it; it holds the context for as long as it lives. */
 SSL *tls_context_connection(struct tls_context *context);
 
+const struct tls_material *tls_context_material(const struct tls_context *context);
 int64_t tls_context_expires(const struct tls_context *context); /* earliest notAfter */
 size_t tls_context_hosts(const struct tls_context *context);    /* sets of certificates */
 

@@ -16,8 +16,8 @@
 struct tls_host {
 	size_t members[TLS_HOST_KINDS]; /* indices of the material's, one of each kind */
 	size_t member_count;
-	uint8_t identity[TLS_IDENTITY_SIZE]; /* what follows is the context's */
-	SSL_CTX *ssl_ctx;
+	uint8_t identity[TLS_IDENTITY_SIZE]; /* what follows is the context's, ... */
+	SSL_CTX *ssl_ctx;                    /* ... and made at the first use; NULL before */
 	struct tls_ring *ring;
 };
 

@@ -19,8 +19,11 @@ struct tls_material {
 struct tls_material *tls_material_new(void);
 void tls_material_free(struct tls_material **material);
 
-/* Reads and closes *fd. What is wrong is remembered (the first of several faults). */
-void tls_material_add(struct tls_material *material, const struct message_tls_file *file, int *fd);
+/* Reads and closes *fd. What is wrong is remembered (the first of several faults). Certificates and
+ * keys whose bytes have not changed since `before` (may be NULL) are shared with it: to read a key
+ * takes OpenSSL a millisecond, and a directory may have a thousand. */
+void tls_material_add(struct tls_material *material, const struct tls_material *before,
+		      const struct message_tls_file *file, int *fd);
 
 /* All there, and every certificate good. */
 bool tls_material_check(const struct tls_material *material, struct tls_fault *fault);

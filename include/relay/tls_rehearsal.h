@@ -8,8 +8,14 @@
 #include "relay/tls_certificate.h"
 #include "relay/tls_fault.h"
 
-/* A handshake in memory with this certificate alone, by the rules of its section. */
-bool tls_rehearse(const struct tls_config *tls, const struct tls_certificate *certificate,
-		  struct tls_fault *fault);
+struct tls_rehearsal;
+
+/* The two sides, by the rules of a section. NULL with a fault that blames one of its options. */
+struct tls_rehearsal *tls_rehearsal_new(const struct tls_config *tls, struct tls_fault *fault);
+void tls_rehearsal_free(struct tls_rehearsal **rehearsal);
+
+/* A handshake in memory with this certificate alone. */
+bool tls_rehearsal_try(struct tls_rehearsal *rehearsal, const struct tls_certificate *certificate,
+		       struct tls_fault *fault);
 
 #endif

@@ -109,6 +109,30 @@ bool tls_certificate_take(struct tls_certificate *certificate, struct tls_pem *p
 	return tls_certificate_take_key(certificate, pem, fault);
 }
 
+void tls_certificate_share_key(struct tls_certificate *certificate,
+			       const struct tls_certificate *other)
+{
+	EVP_PKEY_up_ref(other->key);
+	EVP_PKEY_free(certificate->key);
+	certificate->key = other->key;
+}
+
+void tls_certificate_share(struct tls_certificate *certificate, const struct tls_certificate *other)
+{
+	X509_up_ref(other->leaf);
+	certificate->leaf = other->leaf;
+	certificate->chain = X509_chain_up_ref(other->chain);
+	certificate->from = other->from;
+	certificate->until = other->until;
+	if (!certificate->chain)
+		fatal("out of memory");
+	read_names(certificate);
+	if (certificate->file.kind != TLS_FILE_BOTH)
+		return;
+	certificate->key_file = certificate->file;
+	tls_certificate_share_key(certificate, other);
+}
+
 void tls_certificate_clear(struct tls_certificate *certificate)
 {
 	X509_free(certificate->leaf);

@@ -21,6 +21,7 @@
 
 struct tls_context {
 	unsigned owners;
+	struct tls_config rules; /* a copy of what hosts are made by: the section may go first */
 	bool is_strict;
 	unsigned char *alpn; /* length-prefixed protocols; NULL: not looked at */
 	unsigned alpn_length;
@@ -57,27 +58,6 @@ static struct tls_host *host_of(struct tls_context *context, const char *name)
 	return context->is_strict ? NULL : &context->hosts.items[0];
 }
 
-static int on_client_hello(SSL *ssl, int *alert, void *arg)
-{
-	struct tls_context *context = arg;
-	uint8_t session_context[TLS_IDENTITY_SIZE];
-	char name[TLS_NAME_SIZE];
-	struct tls_host *host;
-
-	read_server_name(ssl, name);
-	host = host_of(context, name);
-	if (!host) {
-		*alert = SSL_AD_UNRECOGNIZED_NAME;
-		return SSL_CLIENT_HELLO_ERROR;
-	}
-	tls_identity_of_name(host->identity, name, session_context);
-	if (SSL_set_SSL_CTX(ssl, host->ssl_ctx) &&
-	    SSL_set_session_id_context(ssl, session_context, sizeof session_context))
-		return SSL_CLIENT_HELLO_SUCCESS;
-	*alert = SSL_AD_INTERNAL_ERROR;
-	return SSL_CLIENT_HELLO_ERROR;
-}
-
 /* The choice is made already; this is what makes OpenSSL keep the name with the session. */
 static int on_server_name(SSL *ssl, int *alert, void *arg)
 {
@@ -100,6 +80,85 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_lengt
 		return SSL_TLSEXT_ERR_ALERT_FATAL;
 	*out = chosen;
 	return SSL_TLSEXT_ERR_OK;
+}
+
+static int on_client_hello(SSL *ssl, int *alert, void *arg);
+
+/* --- Hosts --- */
+
+static bool certify(const struct tls_context *context, const struct tls_host *host,
+		    SSL_CTX *ssl_ctx, struct tls_fault *fault)
+{
+	for (size_t i = 0; i < host->member_count; i++)
+		if (!tls_policy_use(ssl_ctx, &context->material->certificates[host->members[i]],
+				    fault))
+			return false;
+	return true;
+}
+
+static void set_callbacks(struct tls_context *context, const struct tls_host *host,
+			  SSL_CTX *ssl_ctx)
+{
+	SSL_CTX_set_client_hello_cb(ssl_ctx, on_client_hello, context);
+	SSL_CTX_set_tlsext_servername_callback(ssl_ctx, on_server_name);
+	if (context->alpn)
+		SSL_CTX_set_alpn_select_cb(ssl_ctx, on_alpn, context);
+	if (context->staple && host->members[0] == 0)
+		tls_staple_install(context->staple, ssl_ctx);
+}
+
+static bool open_host(struct tls_context *context, struct tls_host *host, struct tls_fault *fault)
+{
+	SSL_CTX *ssl_ctx = tls_policy_context(&context->rules, fault);
+
+	if (!ssl_ctx || !certify(context, host, ssl_ctx, fault)) {
+		SSL_CTX_free(ssl_ctx);
+		return false;
+	}
+	tls_policy_verify(ssl_ctx, &context->rules, context->material, context->authorities);
+	tls_identity_of_host(&context->rules, context->material, host->members, host->member_count,
+			     host->identity);
+	if (!SSL_CTX_set_session_id_context(ssl_ctx, host->identity, sizeof host->identity))
+		fatal("a session id context is too long");
+	host->ring = tls_ring_new(context->tickets, host->identity, ssl_ctx);
+	host->ssl_ctx = ssl_ctx;
+	set_callbacks(context, host, ssl_ctx);
+	return true;
+}
+
+/* Made when its first client comes: each takes OpenSSL a millisecond, and a directory of a thousand
+ * must not stop the process for a second at each load. What it is made of was rehearsed. */
+static bool host_is_open(struct tls_context *context, struct tls_host *host)
+{
+	struct tls_fault fault;
+
+	if (host->ssl_ctx || open_host(context, host, &fault))
+		return true;
+	log_error("%s", fault.error.text);
+	return false;
+}
+
+static int on_client_hello(SSL *ssl, int *alert, void *arg)
+{
+	struct tls_context *context = arg;
+	uint8_t session_context[TLS_IDENTITY_SIZE];
+	char name[TLS_NAME_SIZE];
+	struct tls_host *host;
+
+	read_server_name(ssl, name);
+	host = host_of(context, name);
+	if (!host) {
+		*alert = SSL_AD_UNRECOGNIZED_NAME;
+		return SSL_CLIENT_HELLO_ERROR;
+	}
+	*alert = SSL_AD_INTERNAL_ERROR;
+	if (!host_is_open(context, host))
+		return SSL_CLIENT_HELLO_ERROR;
+	tls_identity_of_name(host->identity, name, session_context);
+	if (SSL_set_SSL_CTX(ssl, host->ssl_ctx) &&
+	    SSL_set_session_id_context(ssl, session_context, sizeof session_context))
+		return SSL_CLIENT_HELLO_SUCCESS;
+	return SSL_CLIENT_HELLO_ERROR;
 }
 
 SSL *tls_context_connection(struct tls_context *context)
@@ -142,32 +201,6 @@ static bool read_alpn(struct tls_context *context, const struct tls_config *tls,
 	return true;
 }
 
-static bool set_up_host(struct tls_context *context, struct tls_host *host,
-			const struct tls_config *tls, struct tls_fault *fault)
-{
-	SSL_CTX *ssl_ctx = host->ssl_ctx = tls_policy_context(tls, fault);
-
-	if (!ssl_ctx)
-		return false;
-	for (size_t i = 0; i < host->member_count; i++)
-		if (!tls_policy_use(ssl_ctx, &context->material->certificates[host->members[i]],
-				    fault))
-			return false;
-	tls_policy_verify(ssl_ctx, tls, context->material, context->authorities);
-	tls_identity_of_host(tls, context->material, host->members, host->member_count,
-			     host->identity);
-	if (!SSL_CTX_set_session_id_context(ssl_ctx, host->identity, sizeof host->identity))
-		fatal("a session id context is too long");
-	host->ring = tls_ring_new(context->tickets, host->identity, ssl_ctx);
-	SSL_CTX_set_client_hello_cb(ssl_ctx, on_client_hello, context);
-	SSL_CTX_set_tlsext_servername_callback(ssl_ctx, on_server_name);
-	if (context->alpn)
-		SSL_CTX_set_alpn_select_cb(ssl_ctx, on_alpn, context);
-	if (context->staple && host->members[0] == 0)
-		tls_staple_install(context->staple, ssl_ctx);
-	return true;
-}
-
 /* Mostly it is at the same place. */
 static bool is_known(const struct tls_context *before, const struct tls_certificate *certificate,
 		     size_t place)
@@ -183,16 +216,31 @@ static bool is_known(const struct tls_context *before, const struct tls_certific
 	return false;
 }
 
-static bool rehearse(const struct tls_context *context, const struct tls_context *before,
-		     const struct tls_config *tls, struct tls_fault *fault)
+static bool has_rules_of(const struct tls_context *context, const struct tls_context *before)
 {
-	for (size_t i = 0; i < context->material->count; i++) {
+	const struct tls_config *a = &context->rules, *b = &before->rules;
+
+	return a->policy == b->policy && a->min_version == b->min_version &&
+	       strcmp(a->ciphers, b->ciphers) == 0 && strcmp(a->groups, b->groups) == 0 &&
+	       strcmp(a->ciphersuites, b->ciphersuites) == 0;
+}
+
+static bool rehearse(const struct tls_context *context, const struct tls_context *before,
+		     struct tls_fault *fault)
+{
+	struct tls_rehearsal *rehearsal = tls_rehearsal_new(&context->rules, fault);
+	bool good = rehearsal;
+
+	if (before && !has_rules_of(context, before))
+		before = NULL;
+	for (size_t i = 0; i < context->material->count && good; i++) {
 		const struct tls_certificate *certificate = &context->material->certificates[i];
 
-		if (!is_known(before, certificate, i) && !tls_rehearse(tls, certificate, fault))
-			return false;
+		good = is_known(before, certificate, i) ||
+		       tls_rehearsal_try(rehearsal, certificate, fault);
 	}
-	return true;
+	tls_rehearsal_free(&rehearsal);
+	return good;
 }
 
 static bool check(const struct tls_context *context, const struct tls_config *tls,
@@ -255,17 +303,44 @@ static bool build(struct tls_context *context, const struct tls_config *tls,
 		  const struct tls_context *before, struct tls_fault *fault, struct note *note)
 {
 	if (!check(context, tls, fault) || !read_alpn(context, tls, fault) ||
-	    !rehearse(context, before, tls, fault))
+	    !rehearse(context, before, fault))
 		return false;
 	note_certificates(context->material, note);
 	context->is_strict = tls->sni_strict;
 	context->authorities = tls_policy_authorities(tls, context->material);
 	build_staple(context, note);
 	tls_hosts_group(&context->hosts, context->material);
-	for (size_t i = 0; i < context->hosts.count; i++)
-		if (!set_up_host(context, &context->hosts.items[i], tls, fault))
-			return false;
-	return true;
+	return open_host(context, &context->hosts.items[0], fault);
+}
+
+static char *copy(const char *text)
+{
+	char *fresh = strdup(text);
+
+	if (!fresh)
+		fatal("out of memory");
+	return fresh;
+}
+
+static void copy_rules(struct tls_config *rules, const struct tls_config *tls)
+{
+	*rules = (struct tls_config){
+		.name = copy(tls->name),
+		.policy = tls->policy,
+		.min_version = tls->min_version,
+		.ciphers = copy(tls->ciphers),
+		.ciphersuites = copy(tls->ciphersuites),
+		.groups = copy(tls->groups),
+		.verify = tls->verify,
+	};
+}
+
+static void free_rules(struct tls_config *rules)
+{
+	free(rules->name);
+	free(rules->ciphers);
+	free(rules->ciphersuites);
+	free(rules->groups);
 }
 
 struct tls_context *tls_context_new(const struct tls_config *tls, struct tls_material **material,
@@ -282,6 +357,7 @@ struct tls_context *tls_context_new(const struct tls_config *tls, struct tls_mat
 	context->material = *material;
 	*material = NULL;
 	context->tickets = tls_tickets_hold(tickets);
+	copy_rules(&context->rules, tls);
 	if (!build(context, tls, before, fault, &note))
 		tls_context_release(&context);
 	ERR_clear_error();
@@ -306,8 +382,14 @@ void tls_context_release(struct tls_context **context)
 	X509_STORE_free(c->authorities);
 	tls_tickets_release(&c->tickets);
 	tls_material_free(&c->material);
+	free_rules(&c->rules);
 	free(c->alpn);
 	free(c);
+}
+
+const struct tls_material *tls_context_material(const struct tls_context *context)
+{
+	return context->material;
 }
 
 int64_t tls_context_expires(const struct tls_context *context)

@@ -2,16 +2,20 @@
 #include "relay/tls_rehearsal.h"
 
 #include <openssl/err.h>
+#include <stdlib.h>
 
 #include "base/log.h"
 #include "relay/tls_policy.h"
 
 #define ROUNDS_MOST 16
 
-static SSL *make_client(const struct tls_config *tls, SSL_CTX **ssl_ctx_r)
+struct tls_rehearsal {
+	SSL_CTX *server, *client; /* made once: each costs as much as a handshake */
+};
+
+static SSL_CTX *client_context(const struct tls_config *tls)
 {
 	SSL_CTX *ssl_ctx = SSL_CTX_new(TLS_client_method());
-	SSL *client;
 
 	if (!ssl_ctx)
 		fatal("no TLS context: %s", tls_fault_reason());
@@ -20,24 +24,36 @@ static SSL *make_client(const struct tls_config *tls, SSL_CTX **ssl_ctx_r)
 	SSL_CTX_set_ciphersuites(ssl_ctx, tls_policy_ciphersuites(tls));
 	if (*tls->groups)
 		SSL_CTX_set1_groups_list(ssl_ctx, tls->groups);
-	client = SSL_new(ssl_ctx);
-	if (!client)
-		fatal("out of memory");
-	SSL_set_connect_state(client);
-	*ssl_ctx_r = ssl_ctx;
-	return client;
+	return ssl_ctx;
 }
 
-static SSL *make_server(SSL_CTX *ssl_ctx)
+struct tls_rehearsal *tls_rehearsal_new(const struct tls_config *tls, struct tls_fault *fault)
 {
-	SSL *server = SSL_new(ssl_ctx);
+	SSL_CTX *server = tls_policy_context(tls, fault);
+	struct tls_rehearsal *rehearsal;
 
 	if (!server)
+		return NULL;
+	rehearsal = malloc(sizeof *rehearsal);
+	if (!rehearsal)
 		fatal("out of memory");
-	SSL_set_num_tickets(server, 0);
-	SSL_set_options(server, SSL_OP_NO_TICKET);
-	SSL_set_accept_state(server);
-	return server;
+	SSL_CTX_set_num_tickets(server, 0);
+	SSL_CTX_set_options(server, SSL_OP_NO_TICKET);
+	rehearsal->server = server;
+	rehearsal->client = client_context(tls);
+	return rehearsal;
+}
+
+void tls_rehearsal_free(struct tls_rehearsal **rehearsal)
+{
+	struct tls_rehearsal *r = *rehearsal;
+
+	*rehearsal = NULL;
+	if (!r)
+		return;
+	SSL_CTX_free(r->server);
+	SSL_CTX_free(r->client);
+	free(r);
 }
 
 static void connect_in_memory(SSL *client, SSL *server)
@@ -87,31 +103,34 @@ static bool client_saw(SSL *client, const struct tls_certificate *certificate)
 	return seen && X509_cmp(seen, certificate->leaf) == 0;
 }
 
-bool tls_rehearse(const struct tls_config *tls, const struct tls_certificate *certificate,
-		  struct tls_fault *fault)
+static bool perform(SSL *client, SSL *server, const struct tls_certificate *certificate)
 {
-	SSL_CTX *server_ctx = tls_policy_context(tls, fault), *client_ctx;
-	SSL *client, *server;
-	bool good;
-
-	if (!server_ctx)
-		return false;
-	if (!tls_policy_use(server_ctx, certificate, fault)) {
-		SSL_CTX_free(server_ctx);
-		return false;
-	}
-	client = make_client(tls, &client_ctx);
-	server = make_server(server_ctx);
+	SSL_set_connect_state(client);
+	SSL_set_accept_state(server);
 	connect_in_memory(client, server);
-	good = (shake_hands(client, server) && client_saw(client, certificate)) ||
-	       tls_fault_set(fault, tls_file_option(&certificate->file),
-			     tls_file_item(&certificate->file),
-			     "%s fails in a handshake by the rules of its section: %s",
-			     certificate->file.path, tls_fault_reason());
+	return shake_hands(client, server) && client_saw(client, certificate);
+}
+
+bool tls_rehearsal_try(struct tls_rehearsal *rehearsal, const struct tls_certificate *certificate,
+		       struct tls_fault *fault)
+{
+	SSL *client = SSL_new(rehearsal->client), *server = SSL_new(rehearsal->server);
+	const char *what = NULL;
+
+	if (!client || !server)
+		fatal("out of memory");
+	ERR_clear_error();
+	if (SSL_use_cert_and_key(server, certificate->leaf, certificate->key, certificate->chain,
+				 1) != 1)
+		what = "cannot be used";
+	else if (!perform(client, server, certificate))
+		what = "fails in a handshake by the rules of its section";
+	if (what)
+		tls_fault_set(fault, tls_file_option(&certificate->file),
+			      tls_file_item(&certificate->file), "%s %s: %s",
+			      certificate->file.path, what, tls_fault_reason());
 	SSL_free(client);
 	SSL_free(server);
-	SSL_CTX_free(client_ctx);
-	SSL_CTX_free(server_ctx);
 	ERR_clear_error();
-	return good;
+	return !what;
 }

@@ -59,7 +59,9 @@ void tls_store_file(struct tls_store *store, const struct message_tls_file *file
 	section = &store->sections[file->tls];
 	if (!section->material)
 		section->material = tls_material_new();
-	tls_material_add(section->material, file, fd);
+	tls_material_add(section->material,
+			 section->context ? tls_context_material(section->context) : NULL, file,
+			 fd);
 }
 
 bool tls_store_build(struct tls_store *store, size_t tls, struct tls_fault *fault, char *warning,

@@ -121,6 +121,39 @@ static void test_broken_reload(void **state)
 	part(&old);
 }
 
+/* Worry: what was read once is taken for what is there now: one file of a pair is changed, or the
+ * two change places with another pair. */
+static void test_unchanged_files(void **state)
+{
+	const struct recipe b = { .name = "b", .others = "DNS:b.example" };
+	struct config *two = config_of("[tls:x]\ncertificate = a.crt\nkey = a.key\n"
+				       "certificate = b.crt\nkey = b.key\ndirectory = .\n");
+	struct tls_store *fresh = tls_store_new(two);
+
+	(void)state;
+	write_new(&usual, "a.crt", "a.key");
+	write_new(&b, "b.crt", "b.key");
+	write_new(&b, "c.pem", NULL);
+	load_well(fresh, two);
+	load_well(fresh, two);
+	assert_int_equal(rename("a.crt", "swap.crt") | rename("b.crt", "a.crt") |
+				 rename("swap.crt", "b.crt"),
+			 0);
+	assert_false(load(fresh, two, 0).good); /* certificates without their keys */
+	assert_int_equal(rename("a.key", "swap.key") | rename("b.key", "a.key") |
+				 rename("swap.key", "b.key"),
+			 0);
+	load_well(fresh, two);
+	write_new(&b, "c.pem", "c.key"); /* the file has lost its key */
+	assert_false(load(fresh, two, 0).good);
+	write_new(&b, "c.pem", NULL);
+	load_well(fresh, two);
+	tls_store_free(&fresh);
+	config_free(&two);
+	unlink("c.pem");
+	write_new(&usual, "a.crt", "a.key");
+}
+
 /* Worry: connections lose their certificates, keys or tickets with the store that gave them. */
 static void test_outlives_the_store(void **state)
 {
@@ -216,8 +249,11 @@ static void test_rehearsal(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_broken_reload), cmocka_unit_test(test_outlives_the_store),
-		cmocka_unit_test(test_validity),      cmocka_unit_test(test_options),
+		cmocka_unit_test(test_broken_reload),
+		cmocka_unit_test(test_unchanged_files),
+		cmocka_unit_test(test_outlives_the_store),
+		cmocka_unit_test(test_validity),
+		cmocka_unit_test(test_options),
 		cmocka_unit_test(test_rehearsal),
 	};
 
