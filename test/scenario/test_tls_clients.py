@@ -19,7 +19,7 @@ import pytest
 
 from certificates import Authority, tls_config
 from client import HttpClient
-from limpet import BINARY, NODE_DIRECTORY, client_address, free_port, wait_until
+from limpet import BINARY, NODE_DIRECTORY, client_address, free_port, is_sanitized, wait_until
 from node_apps import app, need_node
 
 DELIVERIES = ("fd", "node", "proxy", "listen")
@@ -208,6 +208,7 @@ def test_a_browser_by_wss(start, authority, tmp_path):
         browser.quit()
 
 
+@pytest.mark.skipif(is_sanitized(), reason="a sanitizer's shadow of the memory is gigabytes; the plain build is searched")
 def test_no_key_where_none_belongs(limpet, start, authority):
     """The private parts of the keys are in the relays alone: supervisor, acceptor and warden are searched, all of
     their memory (FAULTS 84)."""
