@@ -5,7 +5,7 @@
  * An edge comes once: SIDE_READABLE holds until a read has shown that nothing is left. A read that
  * gave less than asked for has shown it, unless the peer's end is behind the bytes. Its FIN is told
  * by EV_CLOSED; its RST is not (libevent reports it as bytes), so a side is `unsure` after such a
- * read, and is to be looked at once more after a while. Source: epoll(7).
+ * read, and is to be looked at once more when nothing has come for a while. Source: epoll(7).
  * SPDX-License-Identifier: ISC */
 #ifndef RELAY_SIDE_H
 #define RELAY_SIDE_H
@@ -34,7 +34,14 @@ struct side {
 	uint32_t doubt;     /* place on the roll of the unsure */
 	uint8_t flags;      /* enum side_flag */
 	uint8_t large;      /* large reads in a row, see pump.c */
-	bool unsure;
+	uint8_t unsure;     /* enum side_doubt */
+};
+
+/* A busy side is never looked at for nothing: its next bytes make the doubt a fresh one. */
+enum side_doubt {
+	SIDE_SURE,
+	SIDE_DOUBTED, /* since before the last turn of the roll */
+	SIDE_UNSURE   /* afresh */
 };
 
 #define side_fd(side) ((side)->event.ev_fd)

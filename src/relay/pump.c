@@ -126,7 +126,7 @@ static void fill_pipe(struct pump *p, struct pipe *pipe)
 		from->flags |= SIDE_EOF;
 	} else if (errno == EAGAIN) {
 		from->flags &= (uint8_t)~SIDE_READABLE;
-		from->unsure = false;
+		from->unsure = SIDE_SURE;
 		if (from->flags & SIDE_BROKEN)
 			from->flags |= SIDE_EOF;
 	} else if (errno == EINVAL) {

@@ -69,7 +69,7 @@ void side_heard(struct side *side, short what, const struct tls *tls)
 static void dry(struct side *side)
 {
 	clear(side, SIDE_READABLE);
-	side->unsure = false;
+	side->unsure = SIDE_SURE;
 	if (side->flags & SIDE_BROKEN)
 		set(side, SIDE_EOF);
 }
@@ -84,7 +84,7 @@ static size_t read_plain(struct side *side, void *out, size_t size)
 	if (n > 0) {
 		if ((size_t)n < size && !(side->flags & (SIDE_CLOSED | SIDE_BROKEN))) {
 			clear(side, SIDE_READABLE);
-			side->unsure = true;
+			side->unsure = SIDE_UNSURE;
 		}
 		return (size_t)n;
 	}

@@ -119,6 +119,29 @@ static void run_ready(evutil_socket_t fd, short what, void *arg)
 	roll_end(&ready);
 }
 
+/* Whom nothing has come to since the last turn is looked at; both sides, since the stream may end
+ * by it and must stand on no roll of ours then. */
+static void doubt(struct stream *stream, struct roll *doubts)
+{
+	bool is_due = false;
+
+	for (int i = CLIENT; i <= SERVER; i++) {
+		struct side *side = &stream->sides[i];
+
+		roll_leave(doubts, &side->doubt);
+		if (side->unsure == SIDE_DOUBTED) {
+			side->flags |= SIDE_READABLE;
+			is_due = true;
+		} else if (side->unsure == SIDE_UNSURE) {
+			side->unsure = SIDE_DOUBTED;
+		}
+	}
+	if (is_due)
+		flow_run(stream);
+	else
+		streams_doubt(stream);
+}
+
 static void run_doubts(evutil_socket_t fd, short what, void *arg)
 {
 	struct streams *all = arg;
@@ -127,16 +150,8 @@ static void run_doubts(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd, (void)what;
 	all->doubts = (struct roll){ 0 };
-	while ((side = roll_take(&doubts))) {
-		struct stream *stream = stream_of(side);
-
-		for (int i = CLIENT; i <= SERVER; i++) {
-			roll_leave(&doubts, &stream->sides[i].doubt);
-			if (stream->sides[i].unsure)
-				stream->sides[i].flags |= SIDE_READABLE;
-		}
-		flow_run(stream);
-	}
+	while ((side = roll_take(&doubts)))
+		doubt(stream_of(side), &doubts);
 	roll_end(&doubts);
 }
 
