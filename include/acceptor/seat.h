@@ -74,7 +74,7 @@ struct seat {
 	bool expected; /* EMPTY or STARTING, and worth waiting for */
 	int link;      /* -1: none or closed */
 	struct event *readable, *writable;
-	struct gather_place gather; /* whether `readable` is pending */
+	struct gather_place gather;         /* whether `readable` is pending */
 	struct client *window[SEAT_WINDOW]; /* sent, by id modulo SEAT_WINDOW */
 	unsigned in_flight;
 	uint64_t next_id;
