@@ -18,7 +18,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
 from client import http_get
-from limpet import free_port, wait_until
+from limpet import free_port, is_sanitized, wait_until
 
 PATIENCE = 30
 LOOKS = {"light": (1280, 900, "light"), "dark": (1280, 900, "dark"), "phone": (390, 844, "light"),
@@ -197,7 +197,8 @@ def test_a_stopped_demo_says_so(demo, open_page):
     assert page.events()[0] == "the worker said goodbye"
 
 
-@pytest.mark.parametrize("look", LOOKS)
+# The page is the same whoever serves it: a sanitized worker is looked at once.
+@pytest.mark.parametrize("look", ["light"] if is_sanitized() else LOOKS)
 def test_looks(demo, open_page, tmp_path, look):
     page = open_page(look)
     page.echo("Hello, rock. " * 6 + "unbroken" * 12)

@@ -20,11 +20,9 @@ import pytest
 
 from certificates import Authority, tls_config
 from client import HttpClient, WebSocket, connect_from, last_answer
-from limpet import NODE_DIRECTORY, client_address, free_port, is_sanitized, wait_until
-from node_apps import USUAL, VERSIONS as ALL_VERSIONS, app, need_node
+from limpet import NODE_DIRECTORY, client_address, free_port, wait_until
+from node_apps import USUAL, VERSIONS, app, need_node
 
-# What Node's versions do differently is Node's; a sanitizer looks at what Limpet does, which is the same for all.
-VERSIONS = (USUAL,) if is_sanitized() else ALL_VERSIONS
 CLIENTS = [client_address(number) for number in range(40)]
 PLACES = ("relay", "worker")
 
