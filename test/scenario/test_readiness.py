@@ -167,7 +167,7 @@ def test_a_crash_loop_is_slowed_down_and_told(limpet):
     if not is_sanitized():
         assert cpu_seconds(limpet.pid) - before < 0.3
     delays = [float(d) for d in re.findall(r"web/1: .* starting it again in ([\d.]+) s", limpet.log())]
-    assert delays[0] < 0.1 and max(delays) <= 0.8 and min(delays[6:]) >= 0.5
+    assert delays[0] <= 0.1 and max(delays) <= 0.8 and min(delays[6:]) >= 0.5
     limpet.write("repaired-1", "")
     limpet.wait_log("web/1: ready", 30)
     wait_until(lambda: {http_get(port, source=f"127.0.3.{n + 1}")["slot"] for n in range(20)} == {0, 1})
