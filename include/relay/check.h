@@ -23,7 +23,6 @@ struct check_question {
 	size_t request_length;
 	const struct probe *probe; /* the status codes that are good; kept, with `request` copied */
 	int64_t timeout_ms;        /* of the whole */
-	bool is_abrupt;            /* TCP: closed with a reset, which leaves no TIME_WAIT behind */
 };
 
 struct check;

@@ -34,7 +34,7 @@ struct check {
 	size_t request_length, sent, length;
 	int64_t timeout_ms;
 	int fd;
-	bool is_abrupt;
+	bool is_self; /* connected to itself */
 	char answer[CHECK_ANSWER + 1];
 	char why[128];
 };
@@ -46,7 +46,7 @@ static void check_close(struct check *check)
 	if (check->fd < 0)
 		return;
 	event_del(&check->io);
-	if (check->is_abrupt)
+	if (check->is_self) /* the port is its owner's: it must be free at once */
 		setsockopt(check->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
 	fd_close(&check->fd);
 }
@@ -175,7 +175,7 @@ static bool is_own_end(int fd)
 static void check_connected(struct check *check)
 {
 	if (is_own_end(check->fd)) {
-		check->is_abrupt = true; /* frees the port at once, for its owner */
+		check->is_self = true;
 		check_fail(check, "connecting", ECONNREFUSED);
 	} else if (!check->request) {
 		check_decide(check, CHECK_GOOD, "it accepts");
@@ -242,7 +242,6 @@ struct check *check_begin(struct event_base *base, const struct check_question *
 	check->fd = -1;
 	check->probe = question->probe;
 	check->timeout_ms = question->timeout_ms;
-	check->is_abrupt = question->is_abrupt && question->address->any.sa_family != AF_UNIX;
 	if (question->request) {
 		check->request_length = question->request_length;
 		check->request = malloc(question->request_length);

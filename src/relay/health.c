@@ -232,7 +232,6 @@ static void on_due(evutil_socket_t fd, short what, void *arg)
 		.request_length = asks ? write_request(patient, request, sizeof request) : 0,
 		.probe = &checks->probe,
 		.timeout_ms = checks->upstream->pool->check_timeout,
-		.is_abrupt = patient->goal == GOAL_WELL && checks->probe.kind == PROBE_TCP,
 	};
 
 	(void)fd;

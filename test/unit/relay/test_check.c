@@ -190,24 +190,22 @@ static void test_connecting_has_the_deadline_too(void **state)
 	scene_end(&scene);
 }
 
-/* Worry: TIME_WAITs by the thousand; or a server that is asked a question sees a reset. */
-static void test_tcp_checks_leave_nothing_behind(void **state)
+/* Worry: a server logs a broken connection for every check, for ever (Python prints a traceback).
+ */
+static void test_tcp_checks_end_in_order(void **state)
 {
-	for (int is_abrupt = 0; is_abrupt < 2; is_abrupt++) {
-		struct scene scene;
+	struct scene scene;
 
-		(void)state;
-		scene_begin(&scene, "tcp", NULL);
-		scene.question.is_abrupt = is_abrupt;
-		run(&scene);
-		assert_int_equal(scene.verdict, CHECK_GOOD);
-		for (int i = 0; i < 100 && scene.server.clients == 0; i++)
-			event_base_loop(scene.base, EVLOOP_ONCE);
-		loopback_settle(scene.base);
-		assert_int_equal(scene.server.clients, 1);
-		assert_int_equal(scene.server.resets, is_abrupt);
-		scene_end(&scene);
-	}
+	(void)state;
+	scene_begin(&scene, "tcp", NULL);
+	run(&scene);
+	assert_int_equal(scene.verdict, CHECK_GOOD);
+	for (int i = 0; i < 100 && scene.server.clients == 0; i++)
+		event_base_loop(scene.base, EVLOOP_ONCE);
+	loopback_settle(scene.base);
+	assert_int_equal(scene.server.clients, 1);
+	assert_int_equal(scene.server.resets, 0);
+	scene_end(&scene);
 }
 
 /* Worry: nobody there is told as somebody, or a path that does not exist yet ends the relay. */
@@ -279,7 +277,7 @@ int main(void)
 		cmocka_unit_test(test_slow_answers_are_put_together),
 		cmocka_unit_test(test_the_deadline_holds),
 		cmocka_unit_test(test_connecting_has_the_deadline_too),
-		cmocka_unit_test(test_tcp_checks_leave_nothing_behind),
+		cmocka_unit_test(test_tcp_checks_end_in_order),
 		cmocka_unit_test(test_nobody_is_bad),
 		cmocka_unit_test(test_our_own_shortage_says_nothing),
 		cmocka_unit_test(test_a_check_can_be_given_up),
